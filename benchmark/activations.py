@@ -1,0 +1,220 @@
+"""Activations φ with what credit assignment asks of them: φ′, a surrogate, differences.
+
+`difference(h, z, t)` is φ(h) − φ(h − t) for z = φ(h), computed without the cancellation
+that turns small differences into exact zeros in float32.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from credbench.component import Component, Search, parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Activation(Component, ABC):
+    """An elementwise nonlinearity φ."""
+
+    kind: ClassVar[str] = "activation"
+    formula: ClassVar[str] = ""
+    derivative_formula: ClassVar[str] = ""
+    surrogate: ClassVar[str] = ""
+    """What `derivative` returns where φ has no useful derivative; empty where it has one."""
+
+    @abstractmethod
+    def __call__(self, h: Tensor) -> Tensor:
+        """Return φ(h)."""
+
+    @abstractmethod
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        """Return φ′(h), or the surrogate, given z = φ(h)."""
+
+    @abstractmethod
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return φ(h) − φ(h − t), given z = φ(h), to within a few ulps of t."""
+
+
+class Tanh(Activation):
+    """Hyperbolic tangent."""
+
+    name: ClassVar[str] = "tanh"
+    formula: ClassVar[str] = "tanh(h)"
+    derivative_formula: ClassVar[str] = "1 − tanh²(h)"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.tanh()
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return 1 - z * z
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return t.tanh() * (1 - z * (h - t).tanh())
+
+
+class Sigmoid(Activation):
+    """Logistic function."""
+
+    name: ClassVar[str] = "sigmoid"
+    formula: ClassVar[str] = "1 / (1 + exp(−h))"
+    derivative_formula: ClassVar[str] = "φ(h) (1 − φ(h))"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.sigmoid()
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return z * (1 - z)
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        # φ(h) = (1 + tanh(h/2)) / 2, so this is the identity of tanh at half the arguments.
+        return (t / 2).tanh() * (1 - (h / 2).tanh() * ((h - t) / 2).tanh()) / 2
+
+
+class Sign(Activation):
+    """Sign, with sign(0) = 0."""
+
+    name: ClassVar[str] = "sign"
+    formula: ClassVar[str] = "sign(h)"
+    derivative_formula: ClassVar[str] = "0 almost everywhere"
+    surrogate: ClassVar[str] = "clipped straight-through: 1 where |h| ≤ 1, else 0"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.sign()
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return (h.abs() <= 1).to(h.dtype)
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return z - (h - t).sign()
+
+
+def _relu_difference(h: Tensor, t: Tensor) -> Tensor:
+    """relu(h) − relu(h − t): the part of the step from h − t to h that lies above zero."""
+    rise = t.minimum(h.relu())
+    fall = -(-t).minimum((h - t).relu())
+    return rise.where(t > 0, fall)
+
+
+class Relu(Activation):
+    """Rectified linear unit."""
+
+    name: ClassVar[str] = "relu"
+    formula: ClassVar[str] = "max(h, 0)"
+    derivative_formula: ClassVar[str] = "1 where h > 0, else 0"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.relu()
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return (h > 0).to(h.dtype)
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return _relu_difference(h, t)
+
+
+class Relu6(Activation):
+    """Rectified linear unit that saturates at 6."""
+
+    name: ClassVar[str] = "relu6"
+    formula: ClassVar[str] = "min(max(h, 0), 6)"
+    derivative_formula: ClassVar[str] = "1 where 0 < h < 6, else 0"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.clamp(0, 6)
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return ((h > 0) & (h < 6)).to(h.dtype)
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return _relu_difference(h, t) - _relu_difference(h - 6, t)
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Activation):
+    """Leaky rectified linear unit."""
+
+    name: ClassVar[str] = "lrelu"
+    formula: ClassVar[str] = "h where h > 0, else slope · h"
+    derivative_formula: ClassVar[str] = "1 where h > 0, else slope"
+
+    slope: float = parameter(
+        0.01,
+        help="slope below zero",
+        source="Maas et al. 2013; arXiv 2002.03911 gives none",
+        minimum=0,
+        maximum=1,
+        search=Search(0.001, 0.3, "log"),
+        structural=True,
+    )
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.where(h > 0, self.slope * h)
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        above = (h > 0).to(h.dtype)
+        return above + self.slope * (1 - above)
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return self.slope * t + (1 - self.slope) * _relu_difference(h, t)
+
+
+class Elu(Activation):
+    """Exponential linear unit."""
+
+    name: ClassVar[str] = "elu"
+    formula: ClassVar[str] = "h where h > 0, else exp(h) − 1"
+    derivative_formula: ClassVar[str] = "1 where h > 0, else exp(h)"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.relu() + h.clamp(max=0).expm1()
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return h.clamp(max=0).exp()
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        above = _relu_difference(h, t)
+        below = t - above  # the part of the step below zero: min(h, 0) − min(h − t, 0)
+        top = h.maximum(h - t).clamp(max=0)
+        return above - below.sign() * top.exp() * (-below.abs()).expm1()
+
+
+class Softplus(Activation):
+    """Smooth rectifier."""
+
+    name: ClassVar[str] = "softplus"
+    formula: ClassVar[str] = "log(1 + exp(h))"
+    derivative_formula: ClassVar[str] = "1 / (1 + exp(−h))"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.relu() + (-h.abs()).exp().log1p()
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return h.sigmoid()
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        # Small steps: log((1 + e^h) / (1 + e^(h−t))). Large ones do not cancel.
+        below = h - t
+        small = (below.sigmoid() * t.clamp(-1, 1).expm1()).log1p()
+        large = _relu_difference(h, t) + (-h.abs()).exp().log1p() - (-below.abs()).exp().log1p()
+        return small.where(t.abs() <= 1, large)
+
+
+class Identity(Activation):
+    """No nonlinearity: a linear network."""
+
+    name: ClassVar[str] = "identity"
+    formula: ClassVar[str] = "h"
+    derivative_formula: ClassVar[str] = "1"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return h.new_ones(()).expand_as(h)
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return t

@@ -1,0 +1,139 @@
+"""Blocks: the unit of locality.
+
+A block is a pure function from the activity below, and at most one earlier activity, to its
+pre-activation. What credit assignment needs of it are two vector-Jacobian products: with
+respect to its parameters (its own update, from the error at its output) and with respect to
+its inputs (an error carried down, through its own weights or through others of their shape).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, ...]
+Arrays = Mapping[str, Tensor]
+
+
+class Block(ABC):
+    """A parametrised map between activities; subclass it and give `shapes` and `forward`.
+
+    The vector-Jacobian products are derived by differentiation here; a subclass overrides
+    them where a hand-written one is shorter or faster.
+    """
+
+    def __init__(
+        self, shape_in: Shape, shape_out: Shape, *, earlier: int | None = None, group: str = ""
+    ) -> None:
+        """Take shapes for one example, the earlier layer read (a residual), and a group label."""
+        self.shape_in = shape_in
+        self.shape_out = shape_out
+        self.earlier = earlier
+        self.group = group
+
+    @property
+    @abstractmethod
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of each parameter array."""
+
+    @abstractmethod
+    def forward(self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None) -> Tensor:
+        """Return the pre-activation (batch, *shape_out)."""
+
+    def gradient(
+        self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the batch mean of the error's product with ∂(output)/∂(arrays)."""
+        pull = torch.func.vjp(lambda a: self.forward(a, below, earlier), dict(arrays))[1]
+        (summed,) = pull(error)
+        return {name: array / len(below) for name, array in summed.items()}
+
+    def adjoint(
+        self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the error's product with ∂(output)/∂(below) and ∂(output)/∂(earlier).
+
+        `arrays` may be feedback of the shape of the weight, as in feedback alignment; arrays
+        that it lacks (biases, which carry no error) count as zero.
+        """
+        absent = {k: below.new_zeros(s) for k, s in self.shapes.items() if k not in arrays}
+        full = {**arrays, **absent}
+        if earlier is None:
+            pull = torch.func.vjp(lambda b: self.forward(full, b), below)[1]
+            return pull(error)[0], None
+        pull = torch.func.vjp(lambda b, e: self.forward(full, b, e), below, earlier)[1]
+        down, across = pull(error)
+        return down, across
+
+    @staticmethod
+    def gradients(
+        blocks: Sequence[Block],
+        arrays: Sequence[Arrays],
+        belows: Sequence[Tensor],
+        errors: Sequence[Tensor],
+        earliers: Sequence[Tensor | None],
+    ) -> dict[str, Tensor]:
+        """Return the gradients of blocks of one kind and shape, stacked along a first axis."""
+        each = [
+            b.gradient(a, z, e, s)
+            for b, a, z, e, s in zip(blocks, arrays, belows, errors, earliers, strict=True)
+        ]
+        return {name: torch.stack([g[name] for g in each]) for name in each[0]}
+
+
+class Dense(Block):
+    """h = W z + b, with W (n_out, n_in); with an earlier activity of the same shape, + z_e."""
+
+    def __init__(
+        self, n_in: int, n_out: int, *, earlier: int | None = None, group: str = ""
+    ) -> None:
+        """Take the widths; `earlier` names a layer of n_out units that is added."""
+        super().__init__((n_in,), (n_out,), earlier=earlier, group=group)
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of W and b."""
+        return {"weight": (*self.shape_out, *self.shape_in), "bias": self.shape_out}
+
+    def forward(self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None) -> Tensor:
+        """Return the pre-activation (batch, n_out)."""
+        h = torch.addmm(arrays["bias"], below, arrays["weight"].T)
+        return h if earlier is None else h + earlier
+
+    def gradient(
+        self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the batch means of e zᵀ and e."""
+        mean = error / len(below)
+        return {"weight": mean.T @ below, "bias": mean.sum(0)}
+
+    def adjoint(
+        self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return Wᵀ e, and e itself for the earlier activity."""
+        return error @ arrays["weight"], None if earlier is None else error
+
+    @staticmethod
+    def gradients(
+        blocks: Sequence[Block],
+        arrays: Sequence[Arrays],
+        belows: Sequence[Tensor],
+        errors: Sequence[Tensor],
+        earliers: Sequence[Tensor | None],
+    ) -> dict[str, Tensor]:
+        """Return every e zᵀ of equal shape by one batched product."""
+        if len(blocks) == 1:
+            one = blocks[0].gradient(arrays[0], belows[0], errors[0])
+            return {name: array.unsqueeze(0) for name, array in one.items()}
+        mean = torch.stack(list(errors)) / len(belows[0])
+        z = torch.stack(list(belows))
+        return {"weight": mean.transpose(1, 2) @ z, "bias": mean.sum(1)}
+
+
+def count(shapes: Mapping[str, Shape]) -> int:
+    """Return how many numbers arrays of these shapes hold."""
+    return sum(math.prod(shape) for shape in shapes.values())

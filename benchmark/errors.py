@@ -1,0 +1,33 @@
+"""Errors a user can mend: one sentence that says what was given, expected and to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CredbenchError(Exception):
+    """One sentence for the user; the command line prints it and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class RequestError(CredbenchError):
+    """The request itself is wrong."""
+
+    exit_code = 2
+
+
+class InterruptedRunError(CredbenchError):
+    """The user ended a run; 130 is what shells expect of that."""
+
+    exit_code = 130
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> RequestError:
+    """Return the error for a name that is not among `known`, with the nearest name."""
+    names = sorted(known)
+    near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    expected = f"expected one of {', '.join(names)}" if names else "there are none"
+    return RequestError(f"unknown {what} {given!r}: {expected}{hint}")

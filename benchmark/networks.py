@@ -1,0 +1,292 @@
+"""Networks: sequences of blocks, each followed by φ, the last one giving logits.
+
+Layers are numbered as in the papers: layer 0 is the input, block l maps the activity z_{l−1}
+(and at most one earlier one) to the pre-activation h_l, z_l = φ(h_l), and z_L = h_L are logits.
+
+Equal-shaped arrays share one stacked tensor, a *leaf* (stack, *shape), so that optimisers and
+weight updates take one kernel for all of them; blocks see views.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+from credbench.component import Component, Search, parameter
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from credbench.activations import Activation
+    from credbench.blocks import Arrays, Block, Shape
+    from credbench.initializers import Initializer
+
+
+@dataclass(frozen=True)
+class Architecture(Component, ABC):
+    """A recipe for networks, before the data's shape is known."""
+
+    kind: ClassVar[str] = "network"
+
+    @abstractmethod
+    def build(
+        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
+    ) -> Network:
+        """Return the network for inputs of one shape; `separate` keeps leaves unstacked."""
+
+
+_WIDTHS = re.compile(r"\d{1,6}(x\d{1,4})?(-\d{1,6}(x\d{1,4})?)*")
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Return layer widths: `256x3` is three layers of 256, `512-256` one of each."""
+    if not _WIDTHS.fullmatch(text):
+        raise ValueError(text)
+    widths: list[int] = []
+    for part in text.split("-"):
+        width, _, repeats = part.partition("x")
+        widths += [int(width)] * int(repeats or 1)
+    if not widths or 0 in widths:
+        raise ValueError(text)
+    return tuple(widths)
+
+
+def show_widths(widths: Sequence[int]) -> str:
+    """Return the spelling that `parse_widths` takes back."""
+    runs: list[list[int]] = []
+    for width in widths:
+        if runs and runs[-1][0] == width:
+            runs[-1][1] += 1
+        else:
+            runs.append([width, 1])
+    return "-".join(f"{w}x{n}" if n > 1 else str(w) for w, n in runs)
+
+
+@dataclass(frozen=True)
+class Mlp(Architecture):
+    """Fully connected layers."""
+
+    name: ClassVar[str] = "mlp"
+    summary: ClassVar[str] = "fully connected layers, biases, softmax output"
+
+    hidden: tuple[int, ...] = parameter(
+        (256, 256, 256),
+        help="widths of the hidden layers, such as 256x3 or 512-256",
+        unit="units",
+        source="arXiv 2002.03911: 256x5, 256x8, 1024x3",
+        search=Search(choices=("256x3", "256x5", "256x8")),
+        parse=parse_widths,
+        show=show_widths,
+        structural=True,
+    )
+
+    def build(
+        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
+    ) -> Network:
+        """Return the network for inputs of one shape."""
+        from credbench.blocks import Dense
+
+        widths = [math.prod(input_shape), *self.hidden, classes]
+        blocks = [Dense(a, b) for a, b in pairwise(widths)]
+        return Network(blocks, activation, separate=separate)
+
+
+@dataclass(frozen=True)
+class Activities:
+    """Pre-activations h_l and activities z_l of a batch, l = 0 … L; h_0 = z_0 is the input."""
+
+    h: list[Tensor]
+    z: list[Tensor]
+
+    @property
+    def logits(self) -> Tensor:
+        """The output layer's pre-activation (batch, classes)."""
+        return self.h[-1]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A stacked tensor and the blocks (counted from 1) whose arrays it holds, in order."""
+
+    array: str
+    shape: Shape
+    blocks: tuple[int, ...]
+
+
+class Network:
+    """A sequence of blocks with one activation."""
+
+    def __init__(
+        self, blocks: Sequence[Block], activation: Activation, *, separate: bool = False
+    ) -> None:
+        """Take the blocks in order; `separate` gives every array a leaf of its own."""
+        self.blocks = tuple(blocks)
+        self.activation = activation
+        self.separate = separate
+
+    @property
+    def depth(self) -> int:
+        """The number of blocks, L."""
+        return len(self.blocks)
+
+    @property
+    def hidden(self) -> range:
+        """The hidden layers, 1 … L − 1."""
+        return range(1, self.depth)
+
+    def shape(self, layer: int) -> Shape:
+        """Return the shape of a layer's activity for one example; layer 0 is the input."""
+        return self.blocks[layer - 1].shape_out if layer else self.blocks[0].shape_in
+
+    def width(self, layer: int) -> int:
+        """Return the number of units of a layer."""
+        return math.prod(self.shape(layer))
+
+    @cached_property
+    def families(self) -> list[tuple[int, ...]]:
+        """Blocks (counted from 1) of one kind and shape, whose arrays are stacked."""
+        families: dict[tuple[object, ...], list[int]] = {}
+        for number, block in enumerate(self.blocks, start=1):
+            own = number if self.separate else 0
+            key = (type(block), tuple(block.shapes.items()), block.shape_in, block.shape_out, own)
+            families.setdefault(key, []).append(number)
+        return [tuple(numbers) for numbers in families.values()]
+
+    @cached_property
+    def leaves(self) -> dict[str, Leaf]:
+        """The stacked tensors that hold the parameters, by name."""
+        return {
+            _leaf_name(array, family): Leaf(array, shape, family)
+            for family in self.families
+            for array, shape in self.blocks[family[0] - 1].shapes.items()
+        }
+
+    def init(self, initializer: Initializer, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return freshly drawn leaves, block by block from the first, on CPU in float32."""
+        import torch
+
+        arrays = [
+            {name: initializer.draw(shape, generator) for name, shape in block.shapes.items()}
+            for block in self.blocks
+        ]
+        return {
+            name: torch.stack([arrays[k - 1][leaf.array] for k in leaf.blocks])
+            for name, leaf in self.leaves.items()
+        }
+
+    def views(self, leaves: Mapping[str, Tensor]) -> list[Arrays]:
+        """Return each block's own arrays, as views of the leaves present."""
+        found: list[dict[str, Tensor]] = [{} for _ in self.blocks]
+        for name, tensor in leaves.items():
+            leaf = self.leaves[name]
+            for number, view in zip(leaf.blocks, tensor.unbind(0), strict=True):
+                found[number - 1][leaf.array] = view
+        return list(found)
+
+    def forward(self, params: Sequence[Arrays], x: Tensor) -> Activities:
+        """Return pre-activations and activities of every layer for inputs (batch, …)."""
+        z = [x.reshape(len(x), *self.blocks[0].shape_in)]
+        h = [z[0]]
+        for block, arrays in zip(self.blocks, params, strict=True):
+            h.append(block.forward(arrays, z[-1], self._earlier(block, z)))
+            z.append(self.activation(h[-1]) if len(h) <= self.depth else h[-1])
+        return Activities(h, z)
+
+    @staticmethod
+    def _earlier(block: Block, z: Sequence[Tensor]) -> Tensor | None:
+        return None if block.earlier is None else z[block.earlier]
+
+    def random_weight(self, layer: int, sigma: float, generator: torch.Generator) -> Tensor:
+        """Return N(0, σ²) draws of the shape of block l's weight, for feedback that mirrors it."""
+        import torch
+
+        shape = self.blocks[layer - 1].shapes["weight"]
+        return torch.randn(shape, generator=generator) * sigma
+
+    def apply(
+        self, params: Sequence[Arrays], layer: int, below: Tensor, z: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return (h_l, z_l) of one hidden block from the given activity below."""
+        block = self.blocks[layer - 1]
+        h = block.forward(params[layer - 1], below, self._earlier(block, z))
+        return h, self.activation(h)
+
+    def slope(self, activities: Activities, layer: int) -> Tensor:
+        """Return φ′(h_l), or the activation's surrogate."""
+        return self.activation.derivative(activities.h[layer], activities.z[layer])
+
+    def chain_errors(
+        self, carriers: Sequence[Arrays], activities: Activities, output_error: Tensor
+    ) -> dict[int, Tensor]:
+        """Return the error at every pre-activation, carried down block by block.
+
+        e_l = (Σ over blocks k that read z_l of J_kᵀ e_k) ⊙ φ′(h_l). With the parameters as
+        carriers this is backprop; with fixed random arrays it is feedback alignment.
+        """
+        errors = {self.depth: output_error}
+        at_activity: dict[int, Tensor] = {}
+        for number in range(self.depth, 1, -1):
+            block = self.blocks[number - 1]
+            earlier = self._earlier(block, activities.z)
+            down, across = block.adjoint(
+                carriers[number - 1], activities.z[number - 1], errors[number], earlier
+            )
+            _accumulate(at_activity, number - 1, down)
+            if across is not None and block.earlier:
+                _accumulate(at_activity, block.earlier, across)
+            below = number - 1
+            errors[below] = at_activity.pop(below) * self.slope(activities, below)
+        return errors
+
+    def gradients(
+        self, params: Sequence[Arrays], activities: Activities, errors: Mapping[int, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the update of each leaf whose blocks have an error at their pre-activation."""
+        updates: dict[str, Tensor] = {}
+        for family in self.families:
+            given = [k for k in family if k in errors]
+            if not given:
+                continue
+            if len(given) < len(family):
+                raise ValueError(
+                    f"errors were given for blocks {given} but not for all of {list(family)}, "
+                    "which share one stack: give all or none, or set `separate = True`"
+                )
+            updates |= self._family_gradients(family, params, activities, errors)
+        return updates
+
+    def _family_gradients(
+        self,
+        family: tuple[int, ...],
+        params: Sequence[Arrays],
+        activities: Activities,
+        errors: Mapping[int, Tensor],
+    ) -> dict[str, Tensor]:
+        blocks = [self.blocks[k - 1] for k in family]
+        stacked = blocks[0].gradients(
+            blocks,
+            [params[k - 1] for k in family],
+            [activities.z[k - 1] for k in family],
+            [errors[k] for k in family],
+            [self._earlier(b, activities.z) for b in blocks],
+        )
+        return {_leaf_name(array, family): gradient for array, gradient in stacked.items()}
+
+    def count(self) -> int:
+        """Return the number of trainable parameters, feedback not included."""
+        return sum(len(leaf.blocks) * math.prod(leaf.shape) for leaf in self.leaves.values())
+
+
+def _leaf_name(array: str, family: Sequence[int]) -> str:
+    return f"{array}.{'-'.join(map(str, family))}"
+
+
+def _accumulate(sums: dict[int, Tensor], layer: int, error: Tensor) -> None:
+    sums[layer] = sums[layer] + error if layer in sums else error
