@@ -1,0 +1,7 @@
+"""Credit-assignment algorithms: one close family a file, found by looking here."""
+
+if __name__ != "credbench.algorithms":
+    raise ImportError(
+        f"{__name__!r} here is a folder of credbench's checkout: import credbench.algorithms, "
+        "or start Python outside the checkout to reach another package of that name"
+    )

@@ -1,0 +1,82 @@
+"""Feedback alignment: errors carried down by fixed random arrays instead of Wᵀ.
+
+FA  (Lillicrap et al. 2016, Nat. Commun. 7:13276):   e_l = B_{l+1} e_{l+1} ⊙ φ′(h_l)
+DFA (Nøkland 2016, arXiv 1609.01596):                e_l = B_l e_L ⊙ φ′(h_l)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from credbench import Capabilities, Learner, Search, Step, Updates, parameter
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from credbench import Network
+    from credbench.blocks import Arrays
+
+
+@dataclass(frozen=True)
+class _RandomFeedback(Learner):
+    """What both share: fixed Gaussian feedback, errors that need φ′."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(needs_derivative=True)
+
+    sigma: float = parameter(
+        0.05,
+        help="standard deviation of the feedback B",
+        source="that of the forward weights in arXiv 2002.03911",
+        above=0,
+        search=Search(0.01, 1.0, "log"),
+    )
+
+
+@dataclass(frozen=True)
+class FeedbackAlignment(_RandomFeedback):
+    """Backprop's chain through random arrays of the shape of the weights."""
+
+    name: ClassVar[str] = "fa"
+    summary: ClassVar[str] = "feedback alignment: fixed random feedback, layer by layer"
+    paper: ClassVar[str] = "Lillicrap et al. 2016, Nat. Commun. 7:13276"
+    equation: ClassVar[str] = "e_l = B_{l+1} e_{l+1} ⊙ φ′(h_l), B fixed"
+
+    def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw B for every block above the first, stored in the layout of its weight."""
+        above = range(2, net.depth + 1)
+        return {f"B{k}": net.random_weight(k, self.sigma, generator) for k in above}
+
+    def updates(self, step: Step) -> Updates:
+        """Carry the output error down through B."""
+        above = range(2, step.net.depth + 1)
+        carriers: list[Arrays] = [{}, *({"weight": step.feedback[f"B{k}"]} for k in above)]
+        a = step.forward()
+        return step.updates(a, step.net.chain_errors(carriers, a, step.output_error(a)))
+
+
+@dataclass(frozen=True)
+class DirectFeedbackAlignment(_RandomFeedback):
+    """The output error, projected at random to every hidden layer at once."""
+
+    name: ClassVar[str] = "dfa"
+    summary: ClassVar[str] = "direct feedback alignment: fixed random feedback from the output"
+    paper: ClassVar[str] = "Nøkland 2016, arXiv 1609.01596"
+    equation: ClassVar[str] = "e_l = B_l e_L ⊙ φ′(h_l), B fixed"
+
+    def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw B_l (units of layer l, classes) for every hidden layer."""
+        import torch
+
+        shapes = {f"B{k}": (net.width(k), net.width(net.depth)) for k in net.hidden}
+        return {k: torch.randn(s, generator=generator) * self.sigma for k, s in shapes.items()}
+
+    def updates(self, step: Step) -> Updates:
+        """Send the output error straight to every layer."""
+        a = step.forward()
+        errors = {step.net.depth: step.output_error(a)}
+        for k in step.net.hidden:
+            signal = errors[step.net.depth] @ step.feedback[f"B{k}"].T
+            errors[k] = signal.view_as(a.h[k]) * step.net.slope(a, k)
+        return step.updates(a, errors)
