@@ -1,0 +1,141 @@
+"""`list` and `describe`: what components there are and what is known of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from credbench.component import Component, Parameter
+from credbench.errors import RequestError, unknown
+from credbench.registry import KINDS, PLURALS, Registry
+
+_FACTS = ("paper", "source", "equation", "formula", "derivative_formula", "surrogate")
+"""Class attributes worth showing where a component has them."""
+
+
+def list_components(registry: Registry, kind: str | None, format: str) -> None:
+    """Print the components of one kind (named in the plural), or of all."""
+    kinds = [kind_of(kind)] if kind else list(KINDS)
+    found = {
+        PLURALS[k]: [_entry(registry.get(k, name)) for name in registry.names(k)] for k in kinds
+    }
+    if plain(format):
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    width = max(len(entry["name"]) for entries in found.values() for entry in entries)
+    for number, (plural, entries) in enumerate(found.items()):
+        print(("\n" if number else "") + plural)
+        for entry in entries:
+            print(f"  {entry['name']:<{width}}  {entry['summary']}")
+
+
+def kind_of(plural: str) -> str:
+    """Return the kind that a plural (or singular) names."""
+    names = {p: k for k, p in PLURALS.items()}
+    if plural in KINDS:
+        return plural
+    if plural not in names:
+        raise unknown("kind of component", plural, names)
+    return names[plural]
+
+
+def plain(format: str) -> bool:
+    """Return whether JSON is asked for; raises `RequestError` for an unknown format."""
+    if format not in ("table", "json"):
+        raise RequestError(f"--format {format!r}: expected table or json")
+    return format == "json"
+
+
+def _entry(component: type[Component]) -> dict[str, Any]:
+    return {"name": component.name, "summary": _summary(component)}
+
+
+def _summary(component: type[Component]) -> str:
+    return component.summary or getattr(component, "formula", "") or _first_line(component)
+
+
+def _first_line(component: type[Component]) -> str:
+    return (component.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+
+
+def describe_component(registry: Registry, name: str, format: str) -> None:
+    """Print all that is known of the components with this name."""
+    found = [facts(component) for component in registry.find(name)]
+    if plain(format):
+        print(json.dumps(found if len(found) > 1 else found[0], ensure_ascii=False, indent=2))
+        return
+    print("\n\n".join(_text(each) for each in found))
+
+
+def facts(component: type[Component]) -> dict[str, Any]:
+    """Return what is known of a component, ready for JSON."""
+    known = {k: getattr(component, k) for k in _FACTS if getattr(component, k, "")}
+    capabilities = getattr(component, "capabilities", None)
+    if capabilities is not None:
+        known["capabilities"] = dataclasses.asdict(capabilities)
+        known["phases"] = list(getattr(component, "phases", ()))
+    if component.kind == "dataset":
+        known |= _dataset(component)
+    return {
+        "name": component.name,
+        "kind": component.kind,
+        "summary": _summary(component),
+        **known,
+        "parameters": [_parameter(p) for p in component.parameters().values()],
+    }
+
+
+def _dataset(component: Any) -> dict[str, Any]:
+    train, test = component.examples
+    held = component.validation
+    return {
+        "shape": list(component.shape),
+        "classes": list(component.labels),
+        "examples": {"train": train - held, "validation": held, "test": test},
+        "scaling": f"pixels divided by {component.peak:g}",
+        "epochs": component.epochs,
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "default": parameter.format(parameter.default),
+        "unit": parameter.unit,
+        "help": parameter.help,
+        "expected": parameter.kind,
+        "source": parameter.source,
+        "search": str(parameter.search or ""),
+        "structural": parameter.structural or not isinstance(parameter.default, float),
+    }
+
+
+def _text(known: dict[str, Any]) -> str:
+    lines = [f"{known['name']} ({known['kind']}): {known['summary']}"]
+    for key, value in known.items():
+        if key in ("name", "kind", "summary", "parameters"):
+            continue
+        lines.append(f"  {key.replace('_', ' ')}: {_value(value)}")
+    if known["parameters"]:
+        lines.append("  parameters:")
+    for parameter in known["parameters"]:
+        unit = f" {parameter['unit']}" if parameter["unit"] else ""
+        lines.append(f"    {parameter['name']} = {parameter['default']}{unit}")
+        lines.append(f"      {parameter['help']}")
+        lines += [
+            f"      {key}: {parameter[key]}"
+            for key in ("expected", "search", "source")
+            if parameter[key]
+        ]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k.replace('_', ' ')} {_value(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

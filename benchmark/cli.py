@@ -1,0 +1,254 @@
+"""The command line; every command is thin, and imports what is heavy only where it needs it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from credbench import __version__
+from credbench.errors import CredbenchError
+
+if TYPE_CHECKING:
+    from credbench.registry import Registry
+
+app = typer.Typer(
+    name="credbench",
+    help="Compare credit-assignment algorithms on equal terms.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin", metavar="FILE", help="A Python file that defines more components; repeatable."
+    ),
+]
+ResultsDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where experiments keep records [default: results]."),
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="FORMAT", help="table, md, latex, csv or json.")
+]
+PlainFormat = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table or json.")]
+
+
+def _axis(*names: str, help: str, metavar: str = "LIST") -> Any:
+    return typer.Option(*names, help=help, show_default=False, metavar=metavar)
+
+
+@app.command()
+def run(
+    experiment: Annotated[
+        Path | None, typer.Argument(help="A YAML file whose keys are the options below.")
+    ] = None,
+    algorithm: Annotated[
+        str | None, _axis("-a", "--algorithm", help="Algorithms, a comma list [default: all].")
+    ] = None,
+    dataset: Annotated[
+        str | None, _axis("-d", "--dataset", help="Datasets [default: digits].")
+    ] = None,
+    activation: Annotated[
+        str | None, _axis("-f", "--activation", help="Activations [default: tanh].")
+    ] = None,
+    network: Annotated[
+        str | None,
+        _axis("-n", "--network", help="Networks, such as 'mlp[hidden=256x3]' [default: mlp]."),
+    ] = None,
+    optimizer: Annotated[
+        str | None, _axis("-o", "--optimizer", help="Optimisers, 'adam[lr=2e-4]' [default: adam].")
+    ] = None,
+    init: Annotated[
+        str | None,
+        _axis("--init", help="Initial weights [default: gaussian, σ = 0.05]."),
+    ] = None,
+    batch_size: Annotated[
+        str | None, _axis("-b", "--batch-size", help="Images a step [default: 32].")
+    ] = None,
+    clip_norm: Annotated[
+        str | None,
+        _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
+    ] = None,
+    epochs: Annotated[
+        str | None,
+        _axis("-e", "--epochs", metavar="N", help="Epochs [default: the dataset's own]."),
+    ] = None,
+    limit_train: Annotated[
+        str | None,
+        _axis("--limit-train", metavar="N", help="Use only N training images [default: none]."),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        _axis(
+            "-s",
+            "--seeds",
+            metavar="SEEDS",
+            help="5 is seeds 0 to 4; or 3,7; or 10-14 [default: 3].",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        _axis("--name", metavar="NAME", help="The experiment's name [default: its datasets]."),
+    ] = None,
+    device: Annotated[
+        str | None, _axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto].")
+    ] = None,
+    data_dir: Annotated[
+        str | None,
+        _axis(
+            "--data-dir",
+            metavar="DIR",
+            help="Where datasets lie or go [default: ~/.cache/credbench].",
+        ),
+    ] = None,
+    results_dir: Annotated[
+        str | None,
+        _axis("--results-dir", metavar="DIR", help="Where records go [default: results]."),
+    ] = None,
+    workers: Annotated[
+        str | None, _axis("--workers", metavar="N", help="Processes on CPU [default: one a core].")
+    ] = None,
+    replicas: Annotated[
+        str | None,
+        _axis(
+            "--replicas",
+            metavar="N",
+            help="Trials trained in one program [default: 1 on CPU, 64 on CUDA].",
+        ),
+    ] = None,
+    plugin: Plugins = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed and diverged trials again.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")] = False,
+    format: Format = "table",
+) -> None:
+    """Train every combination asked for, and print the table.
+
+    Every axis takes a comma list, `all`, and parameters in brackets, with | for a grid:
+    'rec-lra[beta=0.1|0.5,gap=1]'. What has a record already is not run again.
+    """
+    from credbench.commands import run_experiment
+
+    options = {k.replace("_", "-"): v for k, v in locals().items() if isinstance(v, str)}
+    options.pop("format")
+    code = run_experiment(
+        file=experiment,
+        options=options,
+        plugins=plugin or [],
+        retry_failed=retry_failed,
+        dry_run=dry_run,
+        format=format,
+    )
+    raise typer.Exit(code)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="algorithms, datasets, activations, networks, optimizers or initializers."
+        ),
+    ] = None,
+    plugin: Plugins = None,
+    format: PlainFormat = "table",
+) -> None:
+    """List what experiments can be made of."""
+    from credbench.catalogue import list_components
+
+    list_components(_registry(plugin), kind, format)
+
+
+@app.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="An algorithm, dataset, activation, network, ….")],
+    plugin: Plugins = None,
+    format: PlainFormat = "table",
+) -> None:
+    """Show a component's paper, equation, hyper-parameters and capabilities."""
+    from credbench.catalogue import describe_component
+
+    describe_component(_registry(plugin), name, format)
+
+
+@app.command()
+def table(
+    name: Annotated[
+        str | None, typer.Argument(help="An experiment [default: every one there is].")
+    ] = None,
+    results_dir: ResultsDir = None,
+    plugin: Plugins = None,
+    trials: Annotated[
+        bool, typer.Option("--trials", help="One row a trial, as csv or json.")
+    ] = False,
+    format: Format = "table",
+) -> None:
+    """Print the table of an experiment from its records."""
+    from credbench.commands import print_tables, print_trials
+
+    if trials:
+        print_trials(results_dir or Path("results"), name, format)
+    else:
+        print_tables(_registry(plugin), results_dir or Path("results"), name, format)
+
+
+@app.command()
+def status(
+    name: Annotated[
+        str | None, typer.Argument(help="An experiment [default: every one there is].")
+    ] = None,
+    results_dir: ResultsDir = None,
+    plugin: Plugins = None,
+    format: PlainFormat = "table",
+) -> None:
+    """Count the trials done, failed, diverged, missing and stale."""
+    from credbench.commands import print_status
+
+    print_status(_registry(plugin), results_dir or Path("results"), name, format)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+def _registry(plugins: list[Path] | None) -> Registry:
+    from credbench.registry import Registry
+
+    registry = Registry(plugins or [])
+    for problem in registry.problems:
+        typer.echo(f"credbench: {problem}", err=True)
+    return registry
+
+
+def main() -> None:
+    """Run the command line; exits with 0 all fine, 1 some trial failed, 2 wrong request."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be no valid text
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except CredbenchError as error:
+        _fail(str(error), error.exit_code)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(" ".join(error.format_message().split()), 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(sentence: str, code: int) -> None:
+    typer.echo(f"credbench: {sentence}", err=True)
+    sys.exit(code)

@@ -1,0 +1,281 @@
+"""What the commands `run`, `table` and `status` do, once their options are read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from credbench.catalogue import plain
+from credbench.configuration import Configuration, configure
+from credbench.errors import InterruptedRunError, RequestError, unknown
+from credbench.experiment import Experiment, make_experiment
+from credbench.registry import Registry, source_hash
+from credbench.spec import parse_axis
+from credbench.store import Record, Store, experiments, frame
+
+if TYPE_CHECKING:
+    from credbench.report.tables import Table
+    from credbench.running import Options
+
+_FORMATS = ("table", "md", "latex", "csv", "json")
+DEFAULT_DATA = Path("~/.cache/credbench")
+DEFAULT_RESULTS = "results"
+
+
+def run_experiment(
+    file: Path | None,
+    options: Mapping[str, str],
+    plugins: Sequence[Path],
+    retry_failed: bool,
+    dry_run: bool,
+    format: str,
+) -> int:
+    """Plan, run what is missing, print the table; return the exit code."""
+    check_format(format)
+    asked = configure(file, options)
+    paths = tuple(plugins) or _plugins(asked)
+    registry = Registry(paths)
+    warn(registry.problems)
+    experiment = make_experiment(registry, asked.settings)
+    how = _options(asked, paths, retry_failed)
+    store = Store(Path(asked.run.get("results-dir", DEFAULT_RESULTS)), experiment.name)
+    if dry_run:
+        _print_plan(experiment, store, format, retry_failed)
+        return 0
+    _run(experiment, store, how)
+    return _finish(experiment, store, registry, format)
+
+
+def check_format(format: str) -> None:
+    """Raise `RequestError` for a format that tables do not have."""
+    if format not in _FORMATS:
+        raise unknown("format", format, _FORMATS)
+
+
+def warn(problems: Iterable[str]) -> None:
+    """Print one line for each problem that does not stop the command."""
+    for problem in dict.fromkeys(problems):
+        print(f"credbench: {problem}", file=sys.stderr)
+
+
+def _plugins(asked: Configuration) -> tuple[Path, ...]:
+    return tuple(Path(p) for p in asked.run.get("plugin", "").split(",") if p)
+
+
+def _options(asked: Configuration, plugins: tuple[Path, ...], retry_failed: bool) -> Options:
+    from credbench.running import Options
+
+    return Options(
+        data_dir=Path(asked.run.get("data-dir", DEFAULT_DATA)).expanduser(),
+        device=asked.run.get("device", "auto"),
+        workers=_count("workers", asked.run.get("workers")),
+        replicas=_count("replicas", asked.run.get("replicas")),
+        plugins=plugins,
+        retry_failed=retry_failed,
+    )
+
+
+def _count(key: str, text: str | None) -> int | None:
+    if text is None or text == "auto":
+        return None
+    if not text.isdecimal() or not 0 < int(text) <= 10_000:
+        raise RequestError(f"{key} {text!r}: expected a whole number from 1 to 10,000, or auto")
+    return int(text)
+
+
+def _print_plan(experiment: Experiment, store: Store, format: str, retry_failed: bool) -> None:
+    from credbench.running import pending
+
+    left = {trial.id for trial in pending(experiment, store, retry_failed)}
+    warn(store.problems)
+    if format == "json":
+        plan = [{"id": t.id, "pending": t.id in left, **t.arguments} for t in experiment.trials]
+        print(json.dumps(plan, ensure_ascii=False, indent=2))
+        return
+    for trial in experiment.trials:
+        print(f"{trial.id}  {'to run' if trial.id in left else 'done  '}  {trial.label}")
+    print(f"{len(experiment.trials)} trials in {store.folder}, {len(left)} to run")
+
+
+def _run(experiment: Experiment, store: Store, how: Options) -> None:
+    from rich.console import Console
+
+    from credbench.progress import show_progress
+    from credbench.running import run
+
+    try:
+        with show_progress(Console(stderr=True)) as events:
+            run(experiment, store, how, events)
+    except KeyboardInterrupt:
+        records = store.trials()
+        saved = sum(trial.id in records for trial in experiment.trials)
+        raise InterruptedRunError(
+            f"interrupted: {saved} of {len(experiment.trials)} trials are saved in "
+            f"{store.folder}; the same command goes on from there"
+        ) from None
+    warn(store.problems)
+
+
+def _finish(experiment: Experiment, store: Store, registry: Registry, format: str) -> int:
+    records = store.trials()
+    planned = {trial.id: trial.arguments for trial in experiment.trials}
+    show([_table(store, planned, records, registry)], format)
+    unfinished = [records[id] for id in planned if records[id]["status"] != "done"]
+    if format == "table":
+        print(f"Records: {store.folder / 'trials'}")
+    warn(f"{_name(record)} {record['status']}: {record['reason']}" for record in unfinished)
+    return 1 if unfinished else 0
+
+
+def _name(record: Record) -> str:
+    trial = record["trial"]
+    keys = ("algorithm", "dataset", "activation", "network")
+    return " ".join(trial[key] for key in keys) + f" seed {trial['seed']}"
+
+
+def print_trials(results_dir: Path, name: str | None, format: str) -> None:
+    """Print one row a trial, of one experiment or of all."""
+    import pandas
+
+    if format not in ("csv", "json"):
+        raise RequestError(f"--trials with --format {format}: expected csv or json")
+    parts = []
+    for store in _stores(results_dir, name):
+        records = store.trials()
+        part = frame(store.planned(records), records)
+        part.insert(0, "experiment", store.name)
+        parts.append(part)
+        warn(store.problems)
+    whole = pandas.concat(parts, ignore_index=True)
+    as_text = whole.to_csv(index=False) if format == "csv" else whole.to_json(orient="records")
+    print(as_text.rstrip("\n"))
+
+
+def print_tables(registry: Registry, results_dir: Path, name: str | None, format: str) -> None:
+    """Print the tables of one experiment, or of all, from their records."""
+    check_format(format)
+    tables = []
+    for store in _stores(results_dir, name):
+        records = store.trials()
+        tables.append(_table(store, store.planned(records), records, registry))
+        warn(store.problems)
+    show(tables, format)
+
+
+def _stores(results_dir: Path, name: str | None) -> list[Store]:
+    known = experiments(results_dir)
+    if name is not None and name not in known:
+        raise unknown(f"experiment in {results_dir}:", name, known)
+    if not known:
+        raise RequestError(
+            f"{results_dir} holds no experiments: start one with 'credbench run', or give "
+            "--results-dir"
+        )
+    return [Store(results_dir, each) for each in ([name] if name else known)]
+
+
+def _table(
+    store: Store,
+    planned: Mapping[str, Mapping[str, Any]],
+    records: Mapping[str, Record],
+    registry: Registry,
+) -> Table:
+    from credbench import environment
+    from credbench.report.summary import summarise
+    from credbench.report.tables import Table
+
+    used = {records[id]["environment"] for id in planned if id in records}
+    found = [e for key, e in store.environments().items() if key in used]
+    hardware = dict.fromkeys(f"Hardware: {environment.describe(e)}." for e in found)
+    commands = dict.fromkeys(f"Command: {e['command']}" for e in found)
+    stale = sum(_state(records[id], registry) == "stale" for id in planned if id in records)
+    if stale:
+        commands[f"{stale} trials are stale: made by another version of their algorithm."] = None
+    loads = _loads([records[id] for id in planned if id in records])
+    return Table(
+        store.name, summarise(frame(planned, records), registry), [*hardware, *loads, *commands]
+    )
+
+
+def _loads(records: Sequence[Record]) -> list[str]:
+    """Return what the machine's load was, without which a time says little."""
+    loads = [record["load"] for record in records if record["load"] is not None]
+    if not loads:
+        return []
+    return [f"Load average as trials started: {min(loads):.1f} to {max(loads):.1f}."]
+
+
+def show(tables: Sequence[Table], format: str) -> None:
+    """Print tables in a format."""
+    from credbench.report import tables as render
+
+    if format == "table":
+        _show_rich(tables)
+    elif format == "json":
+        print(render.as_json(tables))
+    elif format == "csv":
+        print(render.as_csv(tables))
+    else:
+        one = render.as_markdown if format == "md" else render.as_latex
+        print("\n\n".join(one(table) for table in tables))
+
+
+def _show_rich(tables: Sequence[Table]) -> None:
+    from rich.console import Console
+
+    from credbench.report.tables import as_rich
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=220)
+    for table in tables:
+        console.print(as_rich(table, console.width))
+        for note in table.footnotes():
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_status(registry: Registry, results_dir: Path, name: str | None, format: str) -> None:
+    """Print how many trials of each experiment are done, failed, diverged, missing, stale."""
+    as_json = plain(format)
+    rows = []
+    for store in _stores(results_dir, name):
+        rows.append({"experiment": store.name, **_tally(store, registry)})
+        warn(store.problems)
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for row in rows:
+        counts = ", ".join(f"{row[key]} {key}" for key in _STATUSES)
+        print(f"{row['experiment']}: {row['trials']} trials, {counts}")
+        for line in row["unfinished"]:
+            print(f"  {line}")
+
+
+_STATUSES = ("done", "failed", "diverged", "missing", "stale")
+
+
+def _tally(store: Store, registry: Registry) -> dict[str, Any]:
+    records = store.trials()
+    planned = store.planned(records)
+    counts = dict.fromkeys(_STATUSES, 0)
+    unfinished = []
+    for id in planned:
+        record = records.get(id)
+        state = _state(record, registry)
+        counts[state] += 1
+        if record is not None and state in ("failed", "diverged"):
+            unfinished.append(f"{_name(record)} {state}: {record['reason']}")
+    return {"trials": len(planned), **counts, "unfinished": unfinished}
+
+
+def _state(record: Record | None, registry: Registry) -> str:
+    if record is None:
+        return "missing"
+    name = parse_axis(record["trial"]["algorithm"])[0].name
+    known = name in registry.names("algorithm")
+    if known and record["source"] != source_hash(registry.get("algorithm", name)):
+        return "stale"
+    return str(record["status"])

@@ -1,0 +1,253 @@
+"""An experiment is a named grid of trials; a trial is one training run, named by its arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from credbench.activations import Activation
+from credbench.component import Component
+from credbench.errors import RequestError
+from credbench.images import Dataset
+from credbench.initializers import Initializer
+from credbench.learner import Learner
+from credbench.networks import Architecture
+from credbench.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from credbench.registry import Registry
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One algorithm × dataset × activation × network × hyper-parameters × seed."""
+
+    algorithm: Learner
+    dataset: Dataset
+    activation: Activation
+    network: Architecture
+    optimizer: Optimizer
+    init: Initializer
+    batch_size: int
+    epochs: int
+    clip_norm: float | None
+    limit_train: int | None
+    seed: int
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The canonical arguments: every parameter spelled out, in a fixed order."""
+        return {
+            key: value.spec() if isinstance(value, Component) else value
+            for key, value in vars(self).items()
+            if key in self.__dataclass_fields__
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of the canonical arguments; it names the record."""
+        return hashlib.sha256(json.dumps(self.arguments).encode()).hexdigest()[:16]
+
+    @cached_property
+    def program(self) -> tuple[object, ...]:
+        """What trials must share to train as replicas of one program: all but numbers."""
+        return (
+            *(_structure(part) for part in (self.algorithm, self.optimizer)),
+            *(part.spec() for part in (self.dataset, self.activation, self.network)),
+            *(self.batch_size, self.epochs, self.clip_norm, self.limit_train),
+        )
+
+    @property
+    def label(self) -> str:
+        """A short description for people."""
+        parts = (self.algorithm, self.dataset, self.activation, self.network)
+        return " ".join(part.spec(full=False) for part in parts) + f" seed {self.seed}"
+
+    @property
+    def surrogate(self) -> str:
+        """What stands in for φ′ where the learner needs it and φ has none; else empty."""
+        needs = self.algorithm.capabilities.needs_derivative
+        return self.activation.surrogate if needs else ""
+
+
+ARGUMENTS = tuple(Trial.__dataclass_fields__)
+"""The names of a trial's arguments."""
+
+
+def _structure(part: Component) -> tuple[object, ...]:
+    numeric = part.numeric()
+    return (part.name, *((k, v) for k, v in part.values().items() if k not in numeric))
+
+
+SETTINGS: dict[str, str] = {
+    "algorithm": "all",
+    "dataset": "digits",
+    "activation": "tanh",
+    "network": "mlp",
+    "optimizer": "",
+    "init": "gaussian",
+    "batch-size": "32",
+    "clip-norm": "none",
+    "epochs": "",
+    "limit-train": "none",
+    "seeds": "3",
+    "name": "",
+}
+"""The keys of an experiment file, which are options of `credbench run`, and their defaults.
+
+Where one is empty, the algorithm, the dataset or the datasets' names decide.
+"""
+
+DEFAULT_OPTIMIZER = "adam"
+_MOST_TRIALS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named grid of trials, in the order they run."""
+
+    name: str
+    settings: dict[str, str]
+    trials: tuple[Trial, ...]
+
+
+def make_experiment(registry: Registry, given: Mapping[str, str]) -> Experiment:
+    """Return the experiment for the settings given; the others take their defaults.
+
+    Raises `RequestError` for the first setting that is wrong.
+    """
+    settings = {**SETTINGS, **given}
+    trials = tuple(_trials(registry, settings))
+    return Experiment(_name(settings, trials), settings, trials)
+
+
+def _trials(registry: Registry, settings: Mapping[str, str]) -> Iterator[Trial]:
+    limit = _number("limit-train", settings["limit-train"], int)
+    axes: list[list[Any]] = [
+        [_limited(dataset, limit) for dataset in registry.axis("dataset", settings["dataset"])],
+        registry.axis("network", settings["network"]),
+        registry.axis("activation", settings["activation"]),
+        registry.axis("initializer", settings["init"]),
+        _numbers("batch-size", settings["batch-size"], int),
+        _numbers("clip-norm", settings["clip-norm"], float),
+        registry.axis("algorithm", settings["algorithm"]),
+    ]
+    optimizers = registry.axis("optimizer", settings["optimizer"]) if settings["optimizer"] else []
+    seeds = parse_seeds(settings["seeds"])
+    epochs = _number("epochs", settings["epochs"], int) if settings["epochs"] else None
+    _check_size([*axes, optimizers or [None], seeds])
+    for dataset, network, activation, init, batch, clip, algorithm in itertools.product(*axes):
+        for optimizer in optimizers or [_own_optimizer(registry, algorithm)]:
+            for seed in seeds:
+                yield Trial(
+                    algorithm, dataset, activation, network, cast(Optimizer, optimizer), init,
+                    batch, dataset.epochs if epochs is None else epochs, clip, limit, seed,
+                )  # fmt: skip
+
+
+def _check_size(axes: list[list[Any]]) -> None:
+    size = math.prod(map(len, axes))
+    if size > _MOST_TRIALS:
+        raise RequestError(
+            f"this asks for {size:,} trials: expected at most {_MOST_TRIALS:,}; split the grid"
+        )
+
+
+def _limited(dataset: Component, limit: int | None) -> Dataset:
+    """Return the dataset; raises `RequestError` where it has fewer training images."""
+    assert isinstance(dataset, Dataset)
+    if limit is not None and limit > dataset.trainable:
+        raise RequestError(
+            f"limit-train {limit}: {dataset.name} has {dataset.trainable} training images beside "
+            f"{dataset.validation} for validation; give at most {dataset.trainable}"
+        )
+    return dataset
+
+
+def _own_optimizer(registry: Registry, algorithm: Learner) -> Component:
+    return registry.axis("optimizer", algorithm.default_optimizer or DEFAULT_OPTIMIZER)[0]
+
+
+def _numbers(key: str, text: str, kind: type[int] | type[float]) -> list[Any]:
+    """Return the values of a comma list; `none` (where the default is) stands for None."""
+    words = [word.strip() for word in text.split(",")]
+    return list(dict.fromkeys(_number(key, word, kind) for word in words))
+
+
+def _number(key: str, text: str, kind: type[int] | type[float]) -> Any:
+    if text.lower() == "none" and SETTINGS[key] == "none":
+        return None
+    try:
+        value = kind(text)
+    except ValueError:
+        value = kind(0)
+    if not 0 < value < 2**53:
+        what = "a whole number of at least 1" if kind is int else "a number above 0"
+        none = ", or none" if SETTINGS[key] == "none" else ""
+        raise RequestError(f"{key} {text!r}: expected {what}{none}")
+    return value
+
+
+_MOST_SEEDS = 100_000
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds: `5` is 0 to 4, `3,7` those two, `10-14` a range with both ends.
+
+    Raises `RequestError` where the text is none of these.
+    """
+    wrong = RequestError(
+        f"seeds {text!r}: expected a count (5), a list (3,7) or a range (10-14) of whole numbers"
+    )
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    try:
+        ranges = [[int(end) for end in word.split("-")] for word in words]
+    except ValueError:
+        raise wrong from None
+    if not words or any(len(ends) > 2 for ends in ranges):
+        raise wrong
+    if len(words) == 1 and "," not in text and len(ranges[0]) == 1:
+        ranges = [[0, ranges[0][0] - 1]]
+    if any(end >= 2**63 for ends in ranges for end in ends):
+        raise wrong
+    if any(ends[-1] - ends[0] >= _MOST_SEEDS for ends in ranges):
+        raise RequestError(f"seeds {text!r}: expected at most {_MOST_SEEDS:,} seeds")
+    seeds = [seed for ends in ranges for seed in range(ends[0], ends[-1] + 1)]
+    if not seeds:
+        raise wrong
+    return list(dict.fromkeys(seeds))
+
+
+def _name(settings: Mapping[str, str], trials: tuple[Trial, ...]) -> str:
+    name = settings["name"] or "-".join(dict.fromkeys(t.dataset.name for t in trials))
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] in ".-":
+        raise RequestError(
+            f"name {name!r}: expected letters, digits, dots, dashes and underscores, with a "
+            "letter or digit first"
+        )
+    if len(name) > 100:
+        raise RequestError(f"name {name!r}: expected at most 100 characters")
+    return name
+
+
+def read_setting(key: str, value: object) -> str:
+    """Return a YAML value as the text that the option of that name would be given.
+
+    Raises `RequestError` for a value that no option takes, such as a mapping.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, list)):
+        none = value is None
+        if none:
+            return "none"
+        raise RequestError(f"{key}: {value!r}: expected a word, a number or a list of them")
+    if isinstance(value, list):
+        if key == "seeds" and len(value) == 1:
+            return f"{read_setting(key, value[0])},"
+        return ",".join(read_setting(key, item) for item in value)
+    return str(value)

@@ -1,0 +1,91 @@
+"""What a run shows while it goes on: a live bar on a terminal, a line a trial elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from credbench.running import Events
+from credbench.store import Record
+
+
+@contextmanager
+def show_progress(console: Console) -> Iterator[Events]:
+    """Yield the events to give to `run`; the bar is gone when the context ends."""
+    if not console.is_terminal:
+        yield _Lines(console).events()
+        return
+    columns = (
+        TextColumn("{task.fields[done]}/{task.fields[trials]} trials"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=120) as bar:
+        yield _Bar(bar).events()
+
+
+class _Bar:
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._done = 0
+
+    def events(self) -> Events:
+        return Events(self._started, self._epoch, self._finished)
+
+    def _started(self, trials: int, epochs: int) -> None:
+        self._task = self._bar.add_task("", total=epochs, done=0, trials=trials, last="starting")
+
+    def _epoch(self, trials: int) -> None:
+        if self._task is not None:
+            self._bar.advance(self._task, trials)
+
+    def _finished(self, record: Record) -> None:
+        self._done += 1
+        if self._task is not None:
+            self._bar.update(self._task, done=self._done, last=outcome(record))
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._trials = 0
+        self._done = 0
+
+    def events(self) -> Events:
+        return Events(started=self._started, finished=self._finished)
+
+    def _started(self, trials: int, epochs: int) -> None:
+        self._trials = trials
+        self._print(f"{trials} trials to run, {epochs} epochs in all")
+
+    def _finished(self, record: Record) -> None:
+        self._done += 1
+        self._print(f"{self._done}/{self._trials} {outcome(record)}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def outcome(record: Record) -> str:
+    """Return a trial and how it ended, in a line."""
+    trial = record["trial"]
+    name = trial["algorithm"].partition("[")[0]
+    parts = (name, trial["dataset"], trial["activation"].partition("[")[0], f"seed {trial['seed']}")
+    if record["status"] != "done":
+        return f"{' '.join(parts)}: {record['status']}, {record['reason']}"
+    return f"{' '.join(parts)}: {record['scores']['test']['error']:.2f} % test error"

@@ -1,0 +1,133 @@
+"""One row a setting: what its trials, which differ in the seed alone, came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from credbench.component import Component
+from credbench.errors import RequestError
+from credbench.registry import KINDS, Registry
+from credbench.report.statistics import Estimate, estimate
+from credbench.spec import parse_axis
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+AXES = (
+    "dataset", "network", "activation", "algorithm", "optimizer", "init",
+    "batch_size", "epochs", "clip_norm", "limit_train",
+)  # fmt: skip
+"""The arguments of a trial that tell settings apart, in the order of a table's columns."""
+ALWAYS = ("algorithm",)
+"""The columns shown even where every row agrees; other agreement is said once, below."""
+
+MEASURES = {
+    "train": "train_error",
+    "validation": "validation_error",
+    "test": "test_error",
+    "precision": "test_precision",
+    "recall": "test_recall",
+    "f1": "test_f1",
+}
+"""The estimates of a row, and the columns of `store.frame` they are of."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting and what was measured of it."""
+
+    setting: dict[str, str]
+    """The arguments that its trials share, spelled by what is off its default."""
+    arguments: dict[str, str]
+    """The same, spelled out."""
+    planned: int
+    estimates: dict[str, Estimate | None]
+    """By the names of `MEASURES`, in percent."""
+    seconds: float | None
+    """Median seconds an epoch, all its phases included."""
+    passes: int
+    """Passes over the data in one epoch."""
+    shared: bool
+    """Whether the time was shared with replicas in one program."""
+    surrogate: str
+    unfinished: dict[str, int]
+    """How many trials failed, diverged or are missing."""
+
+    @property
+    def n(self) -> int:
+        """The number of finished trials behind the estimates."""
+        found = self.estimates["test"]
+        return found.n if found else 0
+
+
+def summarise(trials: DataFrame, registry: Registry) -> list[Row]:
+    """Return a row for every setting in a `store.frame`, in the order planned."""
+    spell = Speller(registry)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for number, arguments in enumerate(trials[list(AXES)].itertuples(index=False)):
+        groups.setdefault(tuple(map(_text, arguments)), []).append(number)
+    rows: dict[tuple[str, ...], Row] = {}
+    for key, numbers in groups.items():
+        full = dict(zip(AXES, key, strict=True))
+        setting = {axis: spell(axis, value) for axis, value in full.items()}
+        rows[key] = _row(setting, full, trials.iloc[numbers])
+    return list(rows.values())
+
+
+def _text(value: Any) -> str:
+    """Return an argument as text; pandas turns an absent one into NaN, and 1 beside it to 1.0."""
+    if value is None or value != value:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else f"{value}"
+
+
+def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) -> Row:
+    done = trials[trials["status"] == "done"]
+    finished = not done.empty
+    return Row(
+        setting,
+        arguments,
+        len(trials),
+        {
+            name: estimate(done[column].tolist()) if finished else None
+            for name, column in MEASURES.items()
+        },
+        float(done["epoch_seconds"].median()) if finished else None,
+        int(done["passes"].max()) if finished else 1,
+        bool((done["group"] > 1).any()) if finished else False,
+        next((mark for mark in trials["surrogate"] if mark), ""),
+        {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
+    )
+
+
+class Speller:
+    """Spells components by what differs from their defaults, as a user would write them."""
+
+    _KINDS: ClassVar[dict[str, str]] = {"init": "initializer"}
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known: dict[tuple[str, str], str] = {}
+
+    def __call__(self, axis: str, value: str) -> str:
+        """Return the spelling of one argument of a trial."""
+        if (axis, value) not in self._known:
+            self._known[axis, value] = self._short(axis, value)
+        return self._known[axis, value]
+
+    def _short(self, axis: str, value: str) -> str:
+        kind = self._KINDS.get(axis, axis)
+        if kind not in KINDS:
+            return value
+        try:
+            made: Component = self._registry.create(kind, parse_axis(value)[0])
+        except RequestError:  # a plugin not given now, or parameters of another version
+            return value
+        return made.spec(full=False)
+
+
+def varying(rows: Sequence[Row]) -> list[str]:
+    """Return the axes a table needs columns for."""
+    return [axis for axis in AXES if axis in ALWAYS or len({row.setting[axis] for row in rows}) > 1]

@@ -1,0 +1,291 @@
+"""Decides what still has to run, groups it, runs it on every core, and stores it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from credbench import environment
+from credbench.errors import CredbenchError, RequestError
+from credbench.experiment import Experiment, Trial
+from credbench.registry import Registry, last_line, source_hash
+from credbench.store import Record, Store
+
+if TYPE_CHECKING:
+    from credbench.images import Splits
+    from credbench.training import Outcome
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an experiment is run; none of it changes what a trial is."""
+
+    data_dir: Path
+    device: str = "auto"
+    workers: int | None = None
+    """Processes on CPU; None is one a core."""
+    replicas: int | None = None
+    """Trials trained together in one program; None lets the engine choose."""
+    plugins: tuple[Path, ...] = ()
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a run tells while it goes on."""
+
+    started: Callable[[int, int], Any] = lambda trials, epochs: None
+    epoch: Callable[[int], Any] = lambda trials: None
+    finished: Callable[[Record], Any] = lambda record: None
+
+
+def pending(experiment: Experiment, store: Store, retry_failed: bool = False) -> list[Trial]:
+    """Return the trials without a record, or with one from another source of their algorithm."""
+    records = store.trials()
+    again = {"failed", "diverged"} if retry_failed else set()
+    return [
+        trial
+        for trial in experiment.trials
+        if trial.id not in records
+        or is_stale(records[trial.id], trial)
+        or records[trial.id]["status"] in again
+    ]
+
+
+def is_stale(record: Record, trial: Trial) -> bool:
+    """Return whether a record was made by a different version of its algorithm's source."""
+    return bool(record["source"] != source_hash(type(trial.algorithm)))
+
+
+def run(experiment: Experiment, store: Store, options: Options, events: Events) -> None:
+    """Run what is pending and store a record for each trial as it ends.
+
+    Raises `RequestError` where the data, the device or the results folder cannot be used.
+    """
+    store.check_writable()
+    trials = pending(experiment, store, options.retry_failed)
+    for dataset in dict.fromkeys(trial.dataset for trial in trials):
+        dataset.prepare(options.data_dir)
+    device = resolve_device(options.device) if trials else "cpu"
+    plan = {t.id: t.arguments for t in experiment.trials}
+    store.write_plan({"settings": experiment.settings, "trials": plan})
+    if not trials:
+        return
+    groups = list(make_groups(trials, replica_limit(options.replicas, device)))
+    workers = worker_count(options.workers, device, len(groups))
+    captured = store.write_environment(environment.capture(device, workers))
+    job = Job(store, options.data_dir, device, captured)
+    events.started(len(trials), sum(trial.epochs for trial in trials))
+    if workers == 1:
+        for group in groups:
+            for record in job(group, events.epoch):
+                events.finished(record)
+    else:
+        _run_in_pool(job, groups, workers, options.plugins, events)
+
+
+def resolve_device(name: str) -> str:
+    """Return `cpu` or `cuda`; raises `RequestError` where CUDA is asked for and absent."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise RequestError(f"device {name!r}: expected auto, cpu or cuda")
+    if name == "cpu":
+        return name
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise RequestError("device 'cuda': torch finds no CUDA device here; give cpu or auto")
+    return "cpu"
+
+
+_GPU_REPLICAS = 64
+
+
+def replica_limit(given: int | None, device: str) -> int:
+    """Return how many trials one program trains: one on CPU, where vmap costs more."""
+    return given or (_GPU_REPLICAS if device == "cuda" else 1)
+
+
+def worker_count(given: int | None, device: str, groups: int) -> int:
+    """Return how many processes share the work: one for each core on CPU, one on a GPU."""
+    if device == "cuda":
+        return 1
+    return max(1, min(given or environment.cores() // environment.threads(), groups))
+
+
+def make_groups(trials: Sequence[Trial], limit: int) -> Iterator[list[Trial]]:
+    """Yield trials that train together, at most `limit` at once, in order of their first."""
+    by_program: dict[object, list[Trial]] = {}
+    for trial in trials:
+        alone = not trial.algorithm.capabilities.vectorizable or limit == 1
+        by_program.setdefault(trial.id if alone else trial.program, []).append(trial)
+    for members in by_program.values():
+        for start in range(0, len(members), limit):
+            yield members[start : start + limit]
+
+
+@dataclass
+class Job:
+    """Trains groups in this process and writes their records."""
+
+    store: Store
+    data_dir: Path
+    device: str
+    environment: str
+
+    def __post_init__(self) -> None:
+        self._splits: tuple[object, Splits] | None = None
+
+    def __call__(self, group: Sequence[Trial], on_epoch: Callable[[int], Any]) -> list[Record]:
+        """Train one group; an exception becomes the record of each of its trials."""
+        import torch
+
+        from credbench.training import train
+
+        torch.set_num_threads(environment.threads())
+        # Adam's moments of weights that have had no gradient for some 800 steps sink below the
+        # smallest normal number, where a processor takes several times as long.
+        torch.set_flush_denormal(True)
+        load, started = environment.load(), time.perf_counter()
+        try:
+            outcomes: Sequence[Outcome | Exception] = train(
+                group, self._load(group[0]), torch.device(self.device), lambda: on_epoch(len(group))
+            )
+        except RequestError:
+            raise
+        except Exception as error:
+            outcomes = [error] * len(group)
+        seconds = time.perf_counter() - started
+        facts = {
+            "environment": self.environment,
+            "load": load,
+            "group": len(group),
+            "seconds": seconds,
+        }
+        records = [
+            make_record(trial, outcome) | facts
+            for trial, outcome in zip(group, outcomes, strict=True)
+        ]
+        for record in records:
+            self.store.write_trial(record)
+        return records
+
+    def _load(self, trial: Trial) -> Splits:
+        """Return the data of a trial; the last one loaded is kept."""
+        from credbench.images import split
+
+        key = (trial.dataset, trial.limit_train)
+        if self._splits is None or self._splits[0] != key:
+            images = trial.dataset.load(self.data_dir)
+            self._splits = (key, split(trial.dataset, images, trial.limit_train))
+        return self._splits[1]
+
+
+def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
+    """Return what is kept of a trial, whichever way it ended."""
+    from credbench.training import streams
+
+    record: Record = {
+        "id": trial.id,
+        "trial": trial.arguments,
+        "source": source_hash(type(trial.algorithm)),
+        "surrogate": trial.surrogate,
+        "streams": streams(trial),
+    }
+    if isinstance(outcome, Exception):
+        where = traceback.extract_tb(outcome.__traceback__)[-1]
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        return record | {"status": "failed", "reason": f"{last_line(outcome)} ({place})"}
+    reason = f"not finite after epoch {outcome.epoch}" if outcome.status == "diverged" else ""
+    return record | {
+        "status": outcome.status,
+        "reason": reason,
+        "epoch": outcome.epoch,
+        "phases": list(trial.algorithm.phases),
+        "parameters": outcome.parameters,
+        "feedback": outcome.feedback,
+        "scores": {part: vars(score) for part, score in outcome.scores.items()},
+        "confusion": outcome.confusion,
+        "curve": {k: [_short(v) for v in values] for k, values in vars(outcome.curve).items()},
+    }
+
+
+def _short(value: float) -> float | None:
+    """Return a logged value at six digits; one that is not finite has no spelling in JSON."""
+    return float(f"{value:.6g}") if abs(value) < float("inf") else None
+
+
+# A worker's own: set once as it starts, since a job's data must not travel with every task.
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(job: Job, plugins: tuple[Path, ...], epochs: SimpleQueue[int]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    Registry(plugins)
+    _worker.update(job=job, epochs=epochs)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it went."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(group: Sequence[Trial]) -> list[Record]:
+    records: list[Record] = _worker["job"](group, _worker["epochs"].put)
+    return records
+
+
+def _run_in_pool(
+    job: Job,
+    groups: Sequence[Sequence[Trial]],
+    workers: int,
+    plugins: tuple[Path, ...],
+    events: Events,
+) -> None:
+    """Train groups in processes of their own, one single-threaded group a core."""
+    context = get_context("spawn")
+    epochs: SimpleQueue[int] = context.SimpleQueue()
+    threading.Thread(target=_forward, args=(epochs, events), daemon=True).start()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (job, plugins, epochs))
+    try:
+        _collect(pool, groups, events)
+    except BaseException as error:
+        # Otherwise the interpreter would wait at its exit for what the workers have begun.
+        for child in active_children():
+            child.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise CredbenchError(
+                "a worker process was killed (out of memory?): what had finished is saved; run "
+                "the same command to go on, with fewer --workers if memory is short"
+            ) from None
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _collect(pool: ProcessPoolExecutor, groups: Sequence[Sequence[Trial]], events: Events) -> None:
+    futures: list[Future[list[Record]]] = [pool.submit(_work, group) for group in groups]
+    for future in as_completed(futures):
+        for record in future.result():
+            events.finished(record)
+
+
+def _forward(epochs: SimpleQueue[int], events: Events) -> None:
+    while True:
+        events.epoch(epochs.get())

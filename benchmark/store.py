@@ -1,0 +1,178 @@
+"""Records on disk: one JSON file a trial, written atomically, never appended to.
+
+<results-dir>/<experiment>/trials/<trial id>.json
+<results-dir>/<experiment>/plans/<hash>.json           what was asked for, trial by trial
+<results-dir>/<experiment>/environments/<hash>.json    hardware, versions, command
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from credbench.errors import RequestError
+from credbench.experiment import ARGUMENTS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FORMAT = 1
+Record = dict[str, Any]
+
+
+class Store:
+    """The folder of one experiment; many processes may write it at once."""
+
+    def __init__(self, results_dir: Path, name: str) -> None:
+        """Name the folder; nothing is created before the first write."""
+        self.name = name
+        self.folder = results_dir / name
+        self.problems: list[str] = []
+        """One sentence for each record that could not be read."""
+
+    def check_writable(self) -> None:
+        """Create the folder; raises `RequestError` where records could not be written."""
+        try:
+            (self.folder / "trials").mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder / "trials"):
+                pass
+        except OSError as error:
+            raise RequestError(
+                f"records cannot be written to {self.folder} ({error.strerror}): "
+                "give --results-dir a folder that can be written"
+            ) from error
+
+    def write_trial(self, record: Record) -> None:
+        """Store a trial's record under its id, in place of any earlier one."""
+        self._write("trials", record["id"], {"format": FORMAT, **record})
+
+    def write_plan(self, plan: Record) -> None:
+        """Store what an experiment asks for; the same plan is stored once."""
+        self._write("plans", _digest(plan), plan)
+
+    def write_environment(self, environment: Record) -> str:
+        """Store where and how trials ran; return the hash that records refer to it by."""
+        self._write("environments", _digest(environment), environment)
+        return _digest(environment)
+
+    def trials(self) -> dict[str, Record]:
+        """Return the readable records by trial id."""
+        return {r["id"]: r for r in self._read("trials")}
+
+    def environments(self) -> dict[str, Record]:
+        """Return the environments by hash."""
+        return {_digest(e): e for e in self._read("environments")}
+
+    def planned(self, records: Mapping[str, Record]) -> dict[str, dict[str, Any]]:
+        """Return the arguments, by id, of every trial that was asked for or has a record."""
+        asked = {k: v for plan in self._read("plans") for k, v in plan["trials"].items()}
+        return asked | {k: r["trial"] for k, r in records.items() if k not in asked}
+
+    def _read(self, kind: str) -> list[Record]:
+        found = []
+        for path in sorted((self.folder / kind).glob("*.json")):
+            try:
+                content = json.loads(path.read_bytes())
+                _check(kind, content)
+            except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+                self.problems.append(f"{path} cannot be read ({error}): it is left out")
+                continue
+            found.append(content)
+        return found
+
+    def _write(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
+        folder = self.folder / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(content, file, ensure_ascii=False, indent=1)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(folder / f"{name}.json")
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+_NEEDED = {
+    "trials": ("id", "trial", "status", "reason", "source", "surrogate", "environment", "load",
+               "group"),
+    "plans": ("trials",),
+    "environments": ("command", "device", "accelerator", "processor", "cores", "workers",
+                     "threads", "python", "packages"),
+}  # fmt: skip
+_NEEDED_WHEN_DONE = ("scores", "curve", "phases")
+_PARTS = ("train", "validation", "test")
+
+
+def _check(kind: str, content: Record) -> None:
+    """Raise `ValueError` (or what a wrong type raises) for a file that lacks what is read of it."""
+    _check_keys(content, ())
+    if kind == "trials" and content.get("format") != FORMAT:
+        raise ValueError(f"format {content.get('format')!r}, this version reads {FORMAT}")
+    _check_keys(content, _NEEDED[kind])
+    if kind == "plans":
+        for arguments in content["trials"].values():
+            _check_keys(arguments, ARGUMENTS)
+    elif kind == "trials":
+        _check_keys(content["trial"], ARGUMENTS)
+        if content["status"] == "done":
+            _check_keys(content, _NEEDED_WHEN_DONE)
+            _check_keys(content["scores"], _PARTS)
+            statistics.median(content["curve"].get("seconds", ()))
+
+
+def _check_keys(content: Record, needed: Iterable[str]) -> None:
+    if not isinstance(content, dict):
+        raise ValueError("it is not an object where one is expected")
+    lacking = [key for key in needed if key not in content]
+    if lacking:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
+
+
+def frame(planned: Mapping[str, Mapping[str, Any]], records: Mapping[str, Record]) -> DataFrame:
+    """Return a tidy table: one row for every planned trial, one column for every fact.
+
+    Errors and macro averages are in percent, `epoch_seconds` is the median epoch's. A trial
+    without a record has status `missing`; what it lacks is NaN.
+    """
+    from pandas import DataFrame
+
+    rows = [{"id": id, **arguments, **_facts(records.get(id))} for id, arguments in planned.items()]
+    return DataFrame(rows)
+
+
+def _facts(record: Record | None) -> dict[str, Any]:
+    if record is None:
+        return {"status": "missing", "reason": "", "surrogate": ""}
+    facts = {key: record.get(key) for key in ("status", "reason", "surrogate", *_FACTS)}
+    for part, scores in record.get("scores", {}).items():
+        facts |= {f"{part}_{measure}": value for measure, value in scores.items()}
+    seconds = record.get("curve", {}).get("seconds")
+    facts["epoch_seconds"] = statistics.median(seconds) if seconds else None
+    facts["passes"] = len(record.get("phases", ()))
+    return facts
+
+
+_FACTS = ("epoch", "parameters", "feedback", "group", "load", "seconds", "environment", "source")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def experiments(results_dir: Path) -> list[str]:
+    """Return the names of the experiments that a results folder holds, sorted."""
+    if not results_dir.is_dir():
+        return []
+    return sorted(p.name for p in results_dir.iterdir() if (p / "trials").is_dir())

@@ -1,0 +1,182 @@
+"""Trains a group of trials: epochs, their log, and the weights that validation chose.
+
+The clock runs while training and stops for evaluation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from credbench.experiment import Trial
+from credbench.group import Group
+from credbench.images import Splits
+from credbench.metrics import Labels, Score, confusion, score
+from credbench.randomness import STREAMS, stream_seed
+
+
+@dataclass
+class Curve:
+    """What is logged at the end of each epoch; errors in percent, losses in nats."""
+
+    seconds: list[float] = field(default_factory=list)
+    training_error: list[float] = field(default_factory=list)
+    """Over the epoch's own passes, while the weights were changing."""
+    training_loss: list[float] = field(default_factory=list)
+    validation_error: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    """How one trial went."""
+
+    status: str = "done"
+    epoch: int = 0
+    """The epoch whose weights are reported (chosen on validation), or the one that diverged."""
+    curve: Curve = field(default_factory=Curve)
+    scores: dict[str, Score] = field(default_factory=dict)
+    """By part: train, validation, test."""
+    confusion: list[list[int]] = field(default_factory=list)
+    """On the test part."""
+    parameters: int = 0
+    feedback: int = 0
+
+
+def train(
+    trials: Sequence[Trial],
+    splits: Splits,
+    device: torch.device,
+    on_epoch: Callable[[], Any] = lambda: None,
+) -> list[Outcome]:
+    """Train trials of one program together and return how each went, in order.
+
+    A trial whose weights or validation loss stop being finite ends as `diverged`, with its
+    epoch; the others of its group go on.
+    """
+    with torch.no_grad():
+        group = Group(trials, splits.to(device), device)
+        return _Run(group, on_epoch).run()
+
+
+class _Run:
+    """One training run of a group: epochs, their log, and the best weights so far."""
+
+    def __init__(self, group: Group, on_epoch: Callable[[], Any]) -> None:
+        self.group = group
+        self.on_epoch = on_epoch
+        self.outcomes = [Outcome() for _ in group.trials]
+        self.best = group.weights().copy()
+        self.lowest = [float("inf")] * len(group.trials)
+
+    def run(self) -> list[Outcome]:
+        for epoch in range(1, self.group.trials[0].epochs + 1):
+            if all(o.status == "diverged" for o in self.outcomes):
+                break
+            self._epoch(epoch)
+            self.on_epoch()
+        self._report()
+        return self.outcomes
+
+    def _epoch(self, epoch: int) -> None:
+        started = _now(self.group.device)
+        seen = self.group.train_epoch(epoch)
+        seconds = _now(self.group.device) - started
+        training = None
+        if seen is not None:
+            order = self.group.order(epoch)
+            training = _error_and_loss(seen, self.group.splits.train.y[order])
+        held = self.group.splits.validation
+        validation = _error_and_loss(self.group.predict(held, self.group.weights()), held.y)
+        finite = self._finite()
+        for k, outcome in enumerate(self.outcomes):
+            if outcome.status == "diverged":
+                continue
+            self._log(outcome.curve, k, seconds, training, validation)
+            error, loss = validation[0][k], validation[1][k]
+            if not (finite[k] and loss == loss and abs(loss) < float("inf")):
+                outcome.status, outcome.epoch = "diverged", epoch
+            elif error < self.lowest[k]:
+                self.lowest[k], outcome.epoch = error, epoch
+                self._keep(k)
+
+    def _log(
+        self,
+        curve: Curve,
+        k: int,
+        seconds: float,
+        training: ErrorsAndLosses | None,
+        validation: ErrorsAndLosses,
+    ) -> None:
+        curve.seconds.append(seconds)
+        curve.validation_error.append(validation[0][k])
+        curve.validation_loss.append(validation[1][k])
+        if training is not None:
+            curve.training_error.append(training[0][k])
+            curve.training_loss.append(training[1][k])
+
+    def _finite(self) -> list[bool]:
+        """Return, for each replica, whether all its weights are finite."""
+        axes = 0 if self.group.single else 1
+        flags = [
+            leaf.flatten(axes).isfinite().all(-1)
+            for tree in self.group.weights().trees()
+            for leaf in tree.values()
+        ]
+        return torch.stack(flags).all(0).view(-1).tolist()
+
+    def _keep(self, k: int) -> None:
+        """Copy replica k's weights over the best so far."""
+        for kept, now in zip(self.best.trees(), self.group.weights().trees(), strict=True):
+            for name, leaf in now.items():
+                if self.group.single:
+                    kept[name].copy_(leaf)
+                else:
+                    kept[name][k].copy_(leaf[k])
+
+    def _report(self) -> None:
+        parameters, feedback = self.group.count_parameters()
+        for outcome in self.outcomes:
+            outcome.parameters, outcome.feedback = parameters, feedback
+        done = [k for k, o in enumerate(self.outcomes) if o.status == "done"]
+        if not done:
+            return
+        splits = self.group.splits
+        classes = self.group.trials[0].dataset.classes
+        parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+        for name, part in parts.items():
+            predicted = self.group.predict(part, self.best).argmax(-1).view(len(self.outcomes), -1)
+            labels: Labels = part.y.cpu().numpy()
+            for k in done:
+                mine: Labels = predicted[k].cpu().numpy()
+                self.outcomes[k].scores[name] = score(labels, mine, classes)
+                if name == "test":
+                    self.outcomes[k].confusion = confusion(labels, mine, classes)
+
+
+ErrorsAndLosses = tuple[list[float], list[float]]
+
+
+def _error_and_loss(logits: Tensor, labels: Tensor) -> ErrorsAndLosses:
+    """Return error in percent and cross-entropy in nats, each a list with one entry a replica."""
+    labels = labels.expand(logits.shape[:-1])
+    error = 100 * (logits.argmax(-1) != labels).to(torch.float64).mean(-1)
+    chosen = logits.log_softmax(-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    return error.view(-1).tolist(), (-chosen.to(torch.float64).mean(-1)).view(-1).tolist()
+
+
+def _now(device: torch.device) -> float:
+    """Return the clock once the device has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def streams(trial: Trial) -> dict[str, int]:
+    """Return the seeds of a trial's random streams, for its record."""
+    return {stream: stream_seed(trial.seed, stream) for stream in STREAMS}
