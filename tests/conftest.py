@@ -1,0 +1,43 @@
+"""Shared fixtures; the tests that need real data or a fresh environment say so and skip."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+ROOT = Path(__file__).parent.parent
+ARCHIVES = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def credbench(tmp_path):
+    """Run the installed command in an empty folder, as a user would."""
+
+    def run(*arguments, code=0, cwd=tmp_path, timeout=180, **env):
+        ran = subprocess.run(
+            [str(Path(sys.executable).with_name("credbench")), *map(str, arguments)],
+            cwd=cwd, capture_output=True, text=True, timeout=timeout,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **env},
+        )  # fmt: skip
+        assert ran.returncode == code, f"exit {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+        assert "Traceback" not in ran.stderr
+        return ran
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Real MNIST and Fashion-MNIST in torchvision's layout."""
+    given = os.environ.get("CREDBENCH_TEST_DATA")
+    if given:
+        return Path(given)
+    if not (ARCHIVES / "unpack").is_file():
+        pytest.skip("no MNIST at hand: set CREDBENCH_TEST_DATA to a folder that holds it")
+    folder = tmp_path_factory.mktemp("data")
+    subprocess.run([ARCHIVES / "unpack", folder, "mnist", "fashion-mnist"], check=True)
+    return folder

@@ -1,0 +1,187 @@
+"""Records: atomic, never lost, never half read; a killed run goes on where it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from credbench.environment import capture
+from credbench.errors import RequestError
+from credbench.store import Store, experiments
+
+SWEEP = (
+    "run", "-a", "backprop,dfa,rec-lra", "-s", "4", "-n", "mlp[hidden=32]", "-e", "4",
+    "--device", "cpu", "--name", "sweep", "--format", "json",
+)  # fmt: skip
+
+
+def finished(folder):
+    return len(list((folder / "results/sweep/trials").glob("*.json")))
+
+
+def measured(ran):
+    """The table without what a clock says."""
+    (table,) = json.loads(ran.stdout)
+    return [{k: v for k, v in row.items() if k != "seconds_per_epoch"} for row in table["rows"]]
+
+
+@pytest.mark.parametrize("workers", ("1", "2"))
+def test_a_killed_run_goes_on_where_it_was(credbench, tmp_path, workers):
+    program = Path(sys.executable).with_name("credbench")
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir(), whole.mkdir()
+    for after in (1, 4):
+        process = subprocess.Popen(
+            [program, *SWEEP, "--workers", workers], cwd=killed, env={**os.environ},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while finished(killed) < after and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    time.sleep(1)  # for workers to notice that they are alone
+    kept = {p: p.read_bytes() for p in (killed / "results/sweep/trials").glob("*.json")}
+    assert len(kept) >= 4 and all(json.loads(content) for content in kept.values())
+    resumed = credbench(*SWEEP, cwd=killed)
+    assert measured(resumed) == measured(credbench(*SWEEP, cwd=whole))
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert finished(killed) == 12
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    program = Path(sys.executable).with_name("credbench")
+    process = subprocess.Popen(
+        [program, *SWEEP, "--workers", "2", "-e", "100000"], cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill(), process.wait()
+        pytest.skip("this system does not list a process's children")
+    deadline = time.monotonic() + 60
+    while len(started := children.read_text().split()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(started) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(_alive(pid) for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(_alive(pid) for pid in started)
+
+
+def _alive(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("workers", ("1", "2"))
+def test_ctrl_c_says_what_is_saved(tmp_path, workers):
+    program = Path(sys.executable).with_name("credbench")
+    process = subprocess.Popen(
+        [program, *SWEEP, "-e", "100000", "--workers", workers], cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "12 trials to run" in process.stderr.readline()
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, told = process.communicate(timeout=20)
+    assert time.monotonic() - start < 3
+    assert process.returncode == 130 and told.count("\n") == 1
+    assert "0 of 12 trials are saved in results/sweep; the same command goes on" in told
+
+
+ARGUMENTS = dict.fromkeys(
+    ("algorithm", "dataset", "activation", "network", "optimizer", "init", "batch_size", "epochs",
+     "clip_norm", "limit_train", "seed"), "x",
+)  # fmt: skip
+
+
+def record(id, **facts):
+    return {
+        "id": id, "trial": ARGUMENTS, "status": "failed", "reason": "", "source": "",
+        "surrogate": "", "environment": "", "load": 0.1, "group": 1,
+    } | facts  # fmt: skip
+
+
+def test_a_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
+    store = Store(tmp_path, "one")
+    store.write_trial(record("a", value=1))
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        store.write_trial(record("a", value=2))
+    assert store.trials()["a"]["value"] == 1
+    assert [p.name for p in (tmp_path / "one/trials").iterdir()] == ["a.json"]
+
+
+def test_what_cannot_be_read_is_named_and_left_out(tmp_path):
+    store = Store(tmp_path, "one")
+    store.write_trial(record("a"))
+    trials = tmp_path / "one/trials"
+    (trials / "b.json").write_text('{"id": "b", "form')
+    (trials / "c.json").write_text('{"id": "c", "format": 99}')
+    (trials / "d.json").write_text("[1]")
+    (trials / ".e.tmp").write_text("half")
+    store.write_trial(record("f", status="done"))
+    store.write_trial(record("g", trial={"seed": 1}))
+    assert set(store.trials()) == {"a"}
+    told = dict(zip("bcdfg", store.problems, strict=True))
+    assert all(f"{name}.json cannot be read" in line for name, line in told.items())
+    assert "format 99, this version reads 1" in told["c"]
+    assert "lacks scores, curve, phases" in told["f"] and "lacks algorithm" in told["g"]
+
+
+def test_a_damaged_record_is_told_of_and_made_again(credbench, tmp_path):
+    small = ("run", "-a", "dfa", "-s", "2", "-n", "mlp[hidden=8]", "-e", "1", "--device", "cpu")
+    first = credbench(*small)
+    path = sorted((tmp_path / "results/digits/trials").iterdir())[0]
+    path.write_text(path.read_text()[:100])
+    (tmp_path / "results/digits/plans/x.json").write_text('{"trials": {"a": {}}}')
+    for command in ("table", "status"):
+        told = credbench(command).stderr
+        assert f"{path.name} cannot be read" in told and "x.json cannot be read" in told
+    assert credbench("status").stdout.startswith("digits: 2 trials, 1 done")
+    again = credbench(*small)
+    assert "1 trials to run" in again.stderr and path.name in again.stderr
+    assert again.stdout.splitlines()[5].split()[:3] == first.stdout.splitlines()[5].split()[:3]
+
+
+def test_equal_plans_and_environments_are_stored_once(tmp_path):
+    store = Store(tmp_path, "one")
+    environment = capture("cpu", 2)
+    names = {store.write_environment(environment) for _ in range(3)}
+    assert len(names) == 1 == len(list((tmp_path / "one/environments").iterdir()))
+    assert store.environments() == {names.pop(): environment}
+    for trials in ({"a": ARGUMENTS}, {"a": ARGUMENTS, "b": ARGUMENTS}):
+        store.write_plan({"trials": trials})
+    planned = store.planned({"c": {"trial": {"seed": 1}}})
+    assert planned == {"a": ARGUMENTS, "b": ARGUMENTS, "c": {"seed": 1}}
+
+
+def test_experiments_are_folders_with_trials(tmp_path):
+    assert experiments(tmp_path / "none") == []
+    (tmp_path / "paper").mkdir()
+    Store(tmp_path, "mine").write_trial(record("a"))
+    assert experiments(tmp_path) == ["mine"]
+
+
+def test_a_read_only_folder_is_a_wrong_request(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root writes anywhere")
+    tmp_path.chmod(0o500)
+    with pytest.raises(RequestError, match="cannot be written"):
+        Store(tmp_path, "one").check_writable()

@@ -1,0 +1,198 @@
+"""The engine: groups equal single runs, seeds reproduce, streams stay apart, learners learn."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from credbench.experiment import make_experiment
+from credbench.group import Group
+from credbench.images import Images, split
+from credbench.randomness import permutation
+from credbench.training import train
+from helpers import ALGORITHMS, REGISTRY
+
+CPU = torch.device("cpu")
+
+
+def trials(**given):
+    settings = {"network": "mlp[hidden=16x3]", "epochs": "2", "seeds": "1", "batch-size": "50"}
+    return list(make_experiment(REGISTRY, settings | given).trials)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    dataset = REGISTRY.get("dataset", "digits")()
+    return split(dataset, dataset.load(None))
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    return replace(digits, train=digits.train.__class__(digits.train.x[:220], digits.train.y[:220]))
+
+
+def final(group, epochs):
+    with torch.no_grad():
+        for epoch in range(1, epochs + 1):
+            group.train_epoch(epoch)
+    return {**group.params, **group.feedback}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_group_of_seeds_is_the_trials_trained_alone(algorithm, few):
+    """220 examples in steps of 50 end in a short batch; clipping and noise are in it, too."""
+    members = trials(algorithm=algorithm, seeds="3", **{"clip-norm": "0.3"})
+    together = final(Group(members, few, CPU), 2)
+    for r, trial in enumerate(members):
+        alone = final(Group([trial], few, CPU), 2)
+        assert alone.keys() == together.keys()
+        for name, value in alone.items():
+            torch.testing.assert_close(together[name][r], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_group_may_differ_in_numbers(few):
+    members = trials(
+        algorithm="rec-lra[beta=0.1|0.5,gamma=1|0.3]",
+        optimizer="adam[lr=1e-3|3e-3]",
+        init="gaussian[sigma=0.05],glorot",
+    )
+    assert len({trial.program for trial in members}) == 1 and len(members) == 16
+    outcomes = train(members, few, CPU)
+    for trial, outcome in list(zip(members, outcomes, strict=True))[::5]:
+        (alone,) = train([trial], few, CPU)
+        assert alone.curve.validation_loss == pytest.approx(outcome.curve.validation_loss, rel=1e-3)
+
+
+def test_structural_parameters_split_groups():
+    structures = trials(algorithm="rec-lra[gap=1|2],lra-e,rec-lra[rule=fixed]")
+    assert len({trial.program for trial in structures}) == 4
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_same_seed_gives_the_same_bits(algorithm, few):
+    (trial,) = trials(algorithm=algorithm)
+    first, second = (final(Group([trial], few, CPU), 1) for _ in range(2))
+    for name in first:
+        assert torch.equal(first[name], second[name])
+    other = final(Group([replace(trial, seed=1)], few, CPU), 1)
+    assert not torch.equal(first["weight.1"], other["weight.1"])
+
+
+def test_learners_start_from_the_same_weights_and_see_the_same_order(few):
+    groups = [Group([trial], few, CPU) for trial in trials(algorithm="all")]
+    assert len(groups) == len(ALGORITHMS)
+    for group in groups[1:]:
+        for name, leaf in groups[0].params.items():
+            assert torch.equal(leaf, group.params[name])
+        assert torch.equal(groups[0].order(3), group.order(3))
+
+
+def test_orders_are_permutations_that_change_with_epoch_and_seed():
+    assert sorted(permutation(0, 1, 50).tolist()) == list(range(50))
+    assert not torch.equal(permutation(0, 1, 50), permutation(0, 2, 50))
+    assert not torch.equal(permutation(0, 1, 50), permutation(1, 1, 50))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_arguments_stay_as_they_were_and_every_layer_moves(algorithm, few):
+    (trial,) = trials(algorithm=algorithm)
+    group = Group([trial], few, CPU)
+    before = group.weights().copy()
+    moved = set()
+    with torch.no_grad():
+        for phase in group.learner.phases:
+            noise = group._noise(phase, 50, (1, 0, 0))
+            updates = group._updates(torch.arange(50), noise, phase)
+            given = {**updates.params, **updates.feedback}
+            moved |= {k for k, v in given.items() if v.abs().max() > 0}
+    assert set(group.params) <= moved
+    for tree, kept in zip(group.weights().trees(), before.trees(), strict=True):
+        assert all(torch.equal(tree[k], kept[k]) for k in kept)
+
+
+def test_alternating_phases_leave_the_other_half_alone(few):
+    (trial,) = trials(algorithm="target-prop")
+    group = Group([trial], few, CPU)
+    params, feedback = dict(group.params), dict(group.feedback)
+    noise = group._noise("inverse", 50, (1, 0, 0))
+    inverse = group._updates(torch.arange(50), noise, "inverse")
+    forward = group._updates(torch.arange(50), {}, "forward")
+    assert inverse.params == {} and inverse.feedback.keys() == feedback.keys()
+    assert forward.feedback == {} and forward.params.keys() == params.keys()
+
+
+def linear_classifier(digits):
+    from sklearn.linear_model import LogisticRegression
+
+    def flat(part):
+        return part.x.flatten(1).numpy() / digits.peak, part.y.numpy()
+
+    model = LogisticRegression(max_iter=2000).fit(*flat(digits.train))
+    return 100 * (1 - model.score(*flat(digits.test)))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_learner_beats_a_linear_classifier(algorithm, digits):
+    (trial,) = trials(
+        algorithm=algorithm,
+        network="mlp[hidden=256x2]",
+        epochs="30",
+        optimizer="adam[lr=1e-3]",
+        **{"batch-size": "32"},
+    )
+    (outcome,) = train([trial], digits, CPU)
+    assert outcome.scores["test"].error < linear_classifier(digits)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_sign_networks_train(algorithm, digits):
+    """Through a surrogate where φ′ is needed; by targets where it is not."""
+    (trial,) = trials(
+        algorithm=algorithm,
+        activation="sign",
+        epochs="20",
+        network="mlp[hidden=128x2]",
+        optimizer="adam[lr=1e-3]",
+    )
+    (outcome,) = train([trial], digits, CPU)
+    assert outcome.scores["test"].error < 25
+    needs = trial.algorithm.capabilities.needs_derivative
+    assert bool(trial.surrogate) == needs
+
+
+def test_the_reported_epoch_is_the_first_best_on_validation(digits):
+    (trial,) = trials(epochs="12", algorithm="backprop", optimizer="adam[lr=0.01]")
+    (outcome,) = train([trial], digits, CPU)
+    errors = outcome.curve.validation_error
+    assert outcome.epoch == errors.index(min(errors)) + 1
+    assert outcome.scores["validation"].error == pytest.approx(min(errors))
+    assert sum(map(sum, outcome.confusion)) == len(digits.test)
+
+
+def test_divergence_ends_a_trial_and_leaves_its_group_alone(few):
+    calm, wild = trials(algorithm="backprop", activation="identity", optimizer="sgd[lr=0.1|1e20]",
+                        epochs="4")  # fmt: skip
+    outcomes = train([calm, wild], few, CPU)
+    assert [o.status for o in outcomes] == ["done", "diverged"]
+    assert outcomes[1].epoch == 1 and not outcomes[1].scores
+    (alone,) = train([wild], few, CPU)
+    assert (alone.status, alone.epoch, len(alone.curve.seconds)) == ("diverged", 1, 1)
+
+
+def test_splits_are_fixed_disjoint_and_sized(digits):
+    dataset = REGISTRY.get("dataset", "digits")()
+    again = split(dataset, dataset.load(None))
+    assert torch.equal(again.validation.x, digits.validation.x)
+    assert (len(digits.train), len(digits.validation), len(digits.test)) == (1150, 287, 360)
+    limited = split(dataset, dataset.load(None), 100)
+    assert torch.equal(limited.train.x, digits.train.x[:100])
+    numbered = torch.arange(1437).view(-1, 1, 1)
+    counted = split(dataset, Images(numbered, numbered.view(-1), numbered, numbered.view(-1)))
+    assert not set(counted.train.y.tolist()) & set(counted.validation.y.tolist())
+
+
+@pytest.mark.parametrize("size", ("1", "100000"))
+def test_batches_of_one_and_beyond_the_data(size, few):
+    (trial,) = trials(epochs="1", algorithm="rec-lra", **{"batch-size": size})
+    (outcome,) = train([trial], few, CPU)
+    assert outcome.status == "done"
