@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from credbench import Capabilities, Learner, Search, Step, Updates, parameter
+from credbench import Capabilities, Layers, Learner, Search, Step, Updates, parameter
 
 if TYPE_CHECKING:
     import torch
@@ -66,17 +66,25 @@ class DirectFeedbackAlignment(_RandomFeedback):
     equation: ClassVar[str] = "e_l = B_l e_L ⊙ φ′(h_l), B fixed"
 
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw B_l (units of layer l, classes) for every hidden layer."""
+        """Draw B_lᵀ, stacked for layers of one width: (layers, classes, units of layer l)."""
         import torch
 
-        shapes = {f"B{k}": (net.width(k), net.width(net.depth)) for k in net.hidden}
+        shapes = {
+            _name(layers): (len(layers), net.width(net.depth), net.width(layers[0]))
+            for layers in net.alike(net.hidden)
+        }
         return {k: torch.randn(s, generator=generator) * self.sigma for k, s in shapes.items()}
 
     def updates(self, step: Step) -> Updates:
-        """Send the output error straight to every layer."""
+        """Send the output error straight to every layer, one product for all of one width."""
         a = step.forward()
-        errors = {step.net.depth: step.output_error(a)}
-        for k in step.net.hidden:
-            signal = errors[step.net.depth] @ step.feedback[f"B{k}"].T
-            errors[k] = signal.view_as(a.h[k]) * step.net.slope(a, k)
+        errors = Layers({step.net.depth: step.output_error(a)})
+        for layers in step.net.alike(step.net.hidden):
+            h, z = a.h.stacked(layers), a.z.stacked(layers)
+            signal = errors[step.net.depth] @ step.feedback[_name(layers)]
+            errors.put(layers, step.net.activation.backward(h, z, signal.view_as(h)))
         return step.updates(a, errors)
+
+
+def _name(layers: tuple[int, ...]) -> str:
+    return "B" + "-".join(map(str, layers))

@@ -13,11 +13,10 @@ labelled variant only.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from credbench import Activities, Learner, Network, Search, Step, Updates, parameter
+from credbench import Activities, Layers, Learner, Network, Search, Step, Updates, parameter
 
 if TYPE_CHECKING:
     import torch
@@ -69,14 +68,14 @@ class LraE(Learner):
         """γ scales learning that fixed synapses do not do."""
         return {"gamma": "the error synapses are fixed"} if self.rule == "fixed" else {}
 
-    def skips(self, net: Network) -> dict[int, list[int]]:
-        """Return the layers that hear from the output directly, grouped by width."""
-        return {}
+    def skips(self, net: Network) -> list[tuple[int, ...]]:
+        """Return the layers that hear from the output directly, grouped by shape."""
+        return []
 
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw E: adjacent ones in the layout of the weight they mirror, skips stacked.
 
-        A stack of skips holds E_{L→i} (units of layer i, classes) for layers of one width.
+        A stack of skips holds E_{L→i}ᵀ for layers of one width: (layers, classes, units).
         """
         import torch
 
@@ -84,8 +83,8 @@ class LraE(Learner):
         made = {
             f"E{i}": net.random_weight(i + 1, self.sigma, generator) for i in _adjacent(net, skips)
         }
-        for width, layers in skips.items():
-            shape = (len(layers), width, net.width(net.depth))
+        for layers in skips:
+            shape = (len(layers), net.width(net.depth), net.width(layers[0]))
             made[_skip_name(layers)] = torch.randn(shape, generator=generator) * self.sigma
         return made
 
@@ -94,61 +93,58 @@ class LraE(Learner):
         return self.gamma
 
     def updates(self, step: Step) -> Updates:
-        """Give every hidden layer a target and, with it, an error; nothing else is carried."""
-        a = step.forward()
-        errors, signals = {step.net.depth: step.output_error(a)}, {}
-        for layers in self.skips(step.net).values():
-            found, signal = self._skip_errors(step, a, layers, errors[step.net.depth])
-            errors |= found
-            signals[_skip_name(layers)] = signal
-        for i in reversed(_adjacent(step.net, self.skips(step.net))):
-            signals[f"E{i}"] = _signal(step, a, i, errors[i + 1])
-            errors[i] = self._local_error(step, a.h[i], a.z[i], signals[f"E{i}"])
+        """Give every hidden layer a target and, with it, an error; nothing else is carried.
+
+        The layers of a skip stack take one product and one elementwise step, however many.
+        """
+        a, net = step.forward(), step.net
+        errors, moves = Layers({net.depth: step.output_error(a)}), {}
+        skips = self.skips(net)
+        adjacent = _adjacent(net, skips)
+        for layers in skips:
+            name, h, z = _skip_name(layers), a.h.stacked(layers), a.z.stacked(layers)
+            moves[name] = (self.beta * errors[net.depth] @ step.feedback[name]).view_as(h)
+            errors.put(layers, net.activation.difference(h, z, moves[name]))
+        for i in reversed(adjacent):
+            moves[f"E{i}"] = _carry(step, a, i, self.beta * errors[i + 1])
+            errors[i] = net.activation.difference(a.h[i], a.z[i], moves[f"E{i}"])
         made = step.updates(a, errors)
-        feedback = self._synapse_updates(step, a, errors, signals, made)
+        feedback = self._skip_updates(step, a, errors, moves) if skips else {}
+        if adjacent:
+            feedback |= self._adjacent_updates(step, adjacent, errors, moves, made)
         return Updates(made.params, feedback, logits=made.logits)
 
-    def _local_error(self, step: Step, h: Tensor, z: Tensor, d: Tensor) -> Tensor:
-        """Return z − φ(h − βd), free of the cancellation that would round much of it to 0."""
-        return step.net.activation.difference(h, z, self.beta * d)
+    def _skip_updates(
+        self, step: Step, a: Activities, errors: Layers, moves: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        if self.rule == "fixed":
+            return {}
+        mean = errors[step.net.depth] / len(step.x)
+        found = {}
+        for layers in self.skips(step.net):
+            printed = self.rule == "printed"
+            post = -moves[_skip_name(layers)] / self.beta if printed else a.z.stacked(layers)
+            found[_skip_name(layers)] = mean.T @ post.flatten(2)
+        return found
 
-    def _skip_errors(
-        self, step: Step, a: Activities, layers: list[int], output_error: Tensor
-    ) -> tuple[dict[int, Tensor], Tensor]:
-        """Return the errors of all layers of one skip stack: one product, one target step."""
-        synapses = step.feedback[_skip_name(layers)]
-        signal = output_error @ synapses.flatten(0, 1).T
-        signal = signal.unflatten(1, synapses.shape[:2])
-        h, z = _side_by_side(a.h, layers), _side_by_side(a.z, layers)
-        error = self._local_error(step, h, z, signal)
-        return {i: error[:, k].view_as(a.h[i]) for k, i in enumerate(layers)}, signal
-
-    def _synapse_updates(
+    def _adjacent_updates(
         self,
         step: Step,
-        a: Activities,
-        errors: dict[int, Tensor],
-        signals: dict[str, Tensor],
+        adjacent: list[int],
+        errors: Layers,
+        moves: dict[str, Tensor],
         made: Updates,
     ) -> dict[str, Tensor]:
         if self.rule == "fixed":
             return {}
-        skips = self.skips(step.net)
+        if self.rule == "transpose":
+            weights = step.net.views(made.params)
+            return {f"E{i}": weights[i]["weight"] for i in adjacent}
         found = {}
-        for layers in skips.values():
-            post = _side_by_side(a.z, layers)
-            if self.rule == "printed":
-                post = -signals[_skip_name(layers)]
-            mean = errors[step.net.depth] / len(step.x)
-            stack = post.flatten(1).T @ mean
-            found[_skip_name(layers)] = stack.unflatten(0, post.shape[1:])
-        weights = step.net.views(made.params)
-        for i in _adjacent(step.net, skips):
-            found[f"E{i}"] = weights[i]["weight"]
-            if self.rule == "printed":
-                block = step.net.blocks[i]
-                gradient = block.gradient(step.params[i], signals[f"E{i}"], errors[i + 1])
-                found[f"E{i}"] = -gradient["weight"]
+        for i in adjacent:
+            signal = moves[f"E{i}"] / self.beta
+            gradient = step.net.blocks[i].gradient(step.params[i], signal, errors[i + 1])
+            found[f"E{i}"] = -gradient["weight"]
         return found
 
 
@@ -172,32 +168,23 @@ class RecLra(LraE):
         structural=True,
     )
 
-    def skips(self, net: Network) -> dict[int, list[int]]:
-        """Return the layers that hear from the output directly, grouped by width."""
-        groups = defaultdict(list)
-        for i in net.hidden:
-            if i % self.gap == 0:
-                groups[net.width(i)].append(i)
-        return dict(groups)
+    def skips(self, net: Network) -> list[tuple[int, ...]]:
+        """Return every g-th hidden layer, grouped by shape."""
+        return net.alike(range(self.gap, net.depth, self.gap))
 
 
-def _adjacent(net: Network, skips: dict[int, list[int]]) -> list[int]:
-    skipped = {i for layers in skips.values() for i in layers}
+def _adjacent(net: Network, skips: list[tuple[int, ...]]) -> list[int]:
+    if sum(map(len, skips)) == len(net.hidden):
+        return []
+    skipped = {i for layers in skips for i in layers}
     return [i for i in net.hidden if i not in skipped]
 
 
-def _skip_name(layers: list[int]) -> str:
+def _skip_name(layers: tuple[int, ...]) -> str:
     return "S" + "-".join(map(str, layers))
 
 
-def _side_by_side(activities: list[Tensor], layers: list[int]) -> Tensor:
-    """Return the activities of equally wide layers as (batch, layers, units)."""
-    import torch
-
-    return torch.stack([activities[i].flatten(1) for i in layers], dim=1)
-
-
-def _signal(step: Step, a: Activities, i: int, error: Tensor) -> Tensor:
-    """Return d_i = E_{i+1→i} e_{i+1}."""
+def _carry(step: Step, a: Activities, i: int, error: Tensor) -> Tensor:
+    """Return E_{i+1→i} e for an error at layer i + 1."""
     mirrored = {"weight": step.feedback[f"E{i}"]}
     return step.net.blocks[i].adjoint(mirrored, a.z[i], error)[0]

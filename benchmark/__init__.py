@@ -6,6 +6,7 @@ from credbench.component import parameter as parameter
 from credbench.errors import RequestError as RequestError
 from credbench.images import Dataset as Dataset
 from credbench.images import Images as Images
+from credbench.layers import Layers as Layers
 from credbench.learner import Capabilities as Capabilities
 from credbench.learner import Learner as Learner
 from credbench.learner import Pass as Pass

@@ -34,9 +34,22 @@ class Activation(Component, ABC):
     def derivative(self, h: Tensor, z: Tensor) -> Tensor:
         """Return φ′(h), or the surrogate, given z = φ(h)."""
 
+    def backward(self, h: Tensor, z: Tensor, error: Tensor) -> Tensor:
+        """Return error ⊙ φ′(h): the error at the pre-activation of one at the activity."""
+        return error * self.derivative(h, z)
+
     @abstractmethod
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return φ(h) − φ(h − t), given z = φ(h), to within a few ulps of t."""
+
+
+def _tanh(x: Tensor) -> Tensor:
+    """Return tanh(x) to within a few ulps of it, however small x is."""
+    if x.device.type != "cpu":
+        return x.tanh()
+    # torch's tanh takes twice as long on CPU; past 20 the result is 1 in double precision too.
+    grown = x.clamp(-20.0, 20.0).mul_(2.0).expm1_()
+    return grown / (grown + 2.0)
 
 
 class Tanh(Activation):
@@ -47,13 +60,22 @@ class Tanh(Activation):
     derivative_formula: ClassVar[str] = "1 − tanh²(h)"
 
     def __call__(self, h: Tensor) -> Tensor:
-        return h.tanh()
+        return _tanh(h)
 
     def derivative(self, h: Tensor, z: Tensor) -> Tensor:
         return 1 - z * z
 
+    def backward(self, h: Tensor, z: Tensor, error: Tensor) -> Tensor:
+        import torch
+
+        return torch.ops.aten.tanh_backward(error, z)  # type: ignore[no-any-return]
+
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        return t.tanh() * (1 - z * (h - t).tanh())
+        # tanh(t) (1 − tanh(h) tanh(h − t)), of which only the first factor may be near 0; the
+        # last is had from the logistic function, eight times as fast as torch's tanh on CPU.
+        step = _tanh(t)
+        crossed = step * z
+        return (step + crossed).addcmul(crossed, (h - t).mul_(2.0).sigmoid_(), value=-2.0)
 
 
 class Sigmoid(Activation):
@@ -69,9 +91,16 @@ class Sigmoid(Activation):
     def derivative(self, h: Tensor, z: Tensor) -> Tensor:
         return z * (1 - z)
 
+    def backward(self, h: Tensor, z: Tensor, error: Tensor) -> Tensor:
+        import torch
+
+        return torch.ops.aten.sigmoid_backward(error, z)  # type: ignore[no-any-return]
+
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        # φ(h) = (1 + tanh(h/2)) / 2, so this is the identity of tanh at half the arguments.
-        return (t / 2).tanh() * (1 - (h / 2).tanh() * ((h - t) / 2).tanh()) / 2
+        # φ(h) = (1 + tanh(h/2)) / 2, so this is the identity of tanh at half the arguments:
+        # tanh(t/2) (1 − (2 φ(h) − 1) (2 φ(h − t) − 1)) / 2.
+        other = (h - t).sigmoid()
+        return _tanh(t / 2) * (z + other - 2 * z * other)
 
 
 class Sign(Activation):

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from credbench.layers import Layers
+
 Shape = tuple[int, ...]
 Arrays = Mapping[str, Tensor]
 
@@ -71,17 +73,20 @@ class Block(ABC):
 
     @staticmethod
     def gradients(
-        blocks: Sequence[Block],
-        arrays: Sequence[Arrays],
-        belows: Sequence[Tensor],
-        errors: Sequence[Tensor],
-        earliers: Sequence[Tensor | None],
+        blocks: Mapping[int, Block], params: Sequence[Arrays], z: Layers, errors: Layers
     ) -> dict[str, Tensor]:
-        """Return the gradients of blocks of one kind and shape, stacked along a first axis."""
+        """Return the gradients of blocks of one kind and shape, stacked along a first axis.
+
+        `blocks` goes by number, counted from 1; `params` are the arrays of every block, `z` and
+        `errors` the activities and errors of every layer.
+        """
         each = [
-            b.gradient(a, z, e, s)
-            for b, a, z, e, s in zip(blocks, arrays, belows, errors, earliers, strict=True)
-        ]
+            block.gradient(
+                params[k - 1], z[k - 1], errors[k],
+                None if block.earlier is None else z[block.earlier],
+            )
+            for k, block in blocks.items()
+        ]  # fmt: skip
         return {name: torch.stack([g[name] for g in each]) for name in each[0]}
 
 
@@ -101,7 +106,7 @@ class Dense(Block):
 
     def forward(self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None) -> Tensor:
         """Return the pre-activation (batch, n_out)."""
-        h = torch.addmm(arrays["bias"], below, arrays["weight"].T)
+        h = torch.nn.functional.linear(below, arrays["weight"], arrays["bias"])
         return h if earlier is None else h + earlier
 
     def gradient(
@@ -119,19 +124,16 @@ class Dense(Block):
 
     @staticmethod
     def gradients(
-        blocks: Sequence[Block],
-        arrays: Sequence[Arrays],
-        belows: Sequence[Tensor],
-        errors: Sequence[Tensor],
-        earliers: Sequence[Tensor | None],
+        blocks: Mapping[int, Block], params: Sequence[Arrays], z: Layers, errors: Layers
     ) -> dict[str, Tensor]:
         """Return every e zᵀ of equal shape by one batched product."""
         if len(blocks) == 1:
-            one = blocks[0].gradient(arrays[0], belows[0], errors[0])
+            ((k, block),) = blocks.items()
+            one = block.gradient(params[k - 1], z[k - 1], errors[k])
             return {name: array.unsqueeze(0) for name, array in one.items()}
-        mean = torch.stack(list(errors)) / len(belows[0])
-        z = torch.stack(list(belows))
-        return {"weight": mean.transpose(1, 2) @ z, "bias": mean.sum(1)}
+        below = z.stacked(k - 1 for k in blocks)
+        mean = errors.stacked(blocks) / below.shape[1]
+        return {"weight": mean.transpose(1, 2) @ below, "bias": mean.sum(1)}
 
 
 def count(shapes: Mapping[str, Shape]) -> int:

@@ -59,7 +59,8 @@ class Trial:
         """What trials must share to train as replicas of one program: all but numbers."""
         return (
             *(_structure(part) for part in (self.algorithm, self.optimizer)),
-            *(part.spec() for part in (self.dataset, self.activation, self.network)),
+            *(part.spec() for part in (self.activation, self.network)),
+            self.dataset.form,
             *(self.batch_size, self.epochs, self.clip_norm, self.limit_train),
         )
 

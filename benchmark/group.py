@@ -6,21 +6,26 @@ within an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from credbench.blocks import Arrays
+from credbench.capture import Captured
 from credbench.descent import Descent
 from credbench.experiment import Trial
-from credbench.images import Part, Splits
-from credbench.learner import Learner, Pass, Step, Updates
+from credbench.images import Splits
+from credbench.learner import Learner, Pass
 from credbench.networks import Network
-from credbench.randomness import generator, permutation
+from credbench.program import Program
+from credbench.randomness import generator, permutation, stream_seed
+from credbench.residents import Resident, reside
 
 _EVALUATION_BATCH = 2000
+_EVALUATED_AT_ONCE = 16_000
 
 Tree = dict[str, Tensor]
 
@@ -43,12 +48,20 @@ class Weights:
 
 
 class Group:
-    """Replicas of one program, and the state they carry through training."""
+    """Replicas of one program, and the state they carry through training.
 
-    def __init__(self, trials: Sequence[Trial], splits: Splits, device: torch.device) -> None:
-        """Draw initial weights and feedback for trials of equal `Trial.program`."""
+    Every tensor that a step changes stays where it is in memory, so that the step can be
+    captured and replayed.
+    """
+
+    def __init__(
+        self, trials: Sequence[Trial], splits: Sequence[Splits], device: torch.device
+    ) -> None:
+        """Draw initial weights and feedback for trials of equal `Trial.program`.
+
+        `splits` is each trial's data, on the device; trials on the same data give the same.
+        """
         self.trials = trials
-        self.splits = splits
         self.device = device
         self.single = len(trials) == 1
         first = trials[0]
@@ -59,16 +72,24 @@ class Group:
             first.activation,
             separate=self.learner.separate,
         )
+        self.data: dict[str, Resident] = reside(splits, first.dataset.classes)
         self.params = self._stack([self._init_params(t) for t in trials])
         self.feedback = self._stack([self._init_feedback(t) for t in trials])
-        self.state = self._stack(
-            [t.algorithm.init_state(self.net, len(splits.train)) for t in trials]
-        )
+        examples = len(self.data["train"])
+        self.state = self._stack([t.algorithm.init_state(self.net, examples) for t in trials])
         self.hyper = self._stack([self._numbers(t) for t in trials])
+        self.keys = self._stack([{"": self._noise_key(t)} for t in trials])[""]
+        self.steps = torch.zeros((), dtype=torch.int64, device=device)
+        """Steps taken so far, of all phases; kept where noise is drawn."""
         self.descent = self._make_descent()
-        self._views = self.net.views(self.params) if self.single else []
-        self._own = self.learner.with_values(self.hyper) if self.single else self.learner
-        self._one_hot = torch.eye(first.dataset.classes, device=device)
+        lead = () if self.single else (len(trials),)
+        self.order = torch.zeros((*lead, examples), dtype=torch.int64, device=device)
+        """The order in which each replica visits the training examples in this epoch."""
+        self.seen: Tensor | None = None
+        """The logits made in this epoch (replicas, n, classes), in that order."""
+        self.captured = device.type == "cuda" and self.learner.capabilities.capturable
+        self.compile_seconds = 0.0
+        self._programs: dict[tuple[str, int], Program] = {}
 
     def _init_params(self, trial: Trial) -> Tree:
         return self.net.init(trial.init, generator(trial.seed, "initialisation"))
@@ -78,6 +99,9 @@ class Group:
 
     def _numbers(self, trial: Trial) -> Tree:
         return {k: torch.tensor(v) for k, v in trial.algorithm.numeric().items()}
+
+    def _noise_key(self, trial: Trial) -> Tensor:
+        return torch.tensor(stream_seed(trial.seed, "noise"))
 
     def _stack(self, trees: Sequence[Tree]) -> Tree:
         if self.single:
@@ -105,88 +129,77 @@ class Group:
         feedback = sum(v.numel() for v in self.feedback.values()) // len(self.trials)
         return self.net.count(), feedback
 
+    def weights(self) -> Weights:
+        """Return the present weights, not copied."""
+        return Weights(self.params, self.feedback, self.state)
+
+    def tensors(self) -> list[Tensor]:
+        """Return every tensor that a step changes, but for the log of its predictions."""
+        trees = self.weights().trees()
+        return [*(v for t in trees for v in t.values()), *self.descent.tensors(), self.steps]
+
+    def shuffle(self, epoch: int) -> None:
+        """Draw the order in which each replica visits the training examples in an epoch."""
+        n = self.order.shape[-1]
+        orders = [permutation(t.seed, epoch, n) for t in self.trials]
+        self.order.copy_(orders[0] if self.single else torch.stack(orders))
+
     def train_epoch(self, epoch: int) -> Tensor | None:
         """Run every phase of an epoch; return the logits it made (replicas, n, classes)."""
-        n, size = len(self.splits.train), self.trials[0].batch_size
-        order = self.order(epoch)
-        seen: Tensor | None = None
-        for number, phase in enumerate(self.learner.phases):
-            for start in range(0, n, size):
-                index = order[..., start : start + size]
-                noise = self._noise(phase, index.shape[-1], (epoch, number, start))
-                updates = self._updates(index, noise, phase)
-                self.descent.step({**updates.params, **updates.feedback})
-                self.state |= {k: v.clone() for k, v in updates.state.items()}  # never a live view
-                if updates.logits is not None:
-                    if seen is None:
-                        seen = updates.logits.new_empty((*order.shape, updates.logits.shape[-1]))
-                    seen[..., start : start + size, :] = updates.logits
-        return seen
+        self.shuffle(epoch)
+        n, size = self.order.shape[-1], self.trials[0].batch_size
+        for phase in self.learner.phases:
+            for start in range(0, n - size + 1, size):
+                self.program(phase, size)(start)
+            if n % size:
+                self.program(phase, n % size)(n - n % size)
+        return self.seen
 
-    def order(self, epoch: int) -> Tensor:
-        """Return the order in which each replica visits the training examples (replicas, n)."""
-        n = len(self.splits.train)
-        orders = [permutation(t.seed, epoch, n) for t in self.trials]
-        return (orders[0] if self.single else torch.stack(orders)).to(self.device)
+    def prepare(self) -> None:
+        """Make the programs of an epoch, so that capturing them is not timed as training."""
+        n, size = self.order.shape[-1], self.trials[0].batch_size
+        sizes = [s for s in (min(size, n), n % size) if s]
+        began = time.perf_counter()
+        for phase in self.learner.phases:
+            for each in dict.fromkeys(sizes):
+                self.program(phase, each)
+        if self.captured:
+            self.compile_seconds = time.perf_counter() - began
 
-    def _noise(self, phase: str, size: int, step: tuple[int, ...]) -> Tree:
-        shapes = self.learner.noise(self.net, phase)
-        if not shapes:
-            return {}
-        draws = []
-        for trial in self.trials:
-            source = generator(trial.seed, "noise", *step)
-            draws.append({k: torch.randn((size, *s), generator=source) for k, s in shapes.items()})
-        return self._stack(draws)
+    def program(self, phase: str, size: int) -> Program:
+        """Return the step of a phase for batches of one size, captured where that is possible."""
+        if (phase, size) not in self._programs:
+            self._programs[phase, size] = self._make_program(phase, size)
+        return self._programs[phase, size]
 
-    def _inputs(self, part: Part, index: Tensor) -> Tensor:
-        """Return scaled images for indices of any shape."""
-        found = part.x.index_select(0, index.flatten())
-        scaled = found.to(self._one_hot.dtype).div_(self.splits.peak)
-        return scaled if index.ndim == 1 else scaled.unflatten(0, index.shape)
+    def _make_program(self, phase: str, size: int) -> Program:
+        if not self.captured:
+            return Program(self, phase, size)
+        try:
+            return Captured(self, phase, size)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # what a capture says of a read-back; a true error comes back below
+            self.captured = False
+            return Program(self, phase, size)
 
-    def _updates(self, index: Tensor, noise: Tree, phase: str) -> Updates:
-        x = self._inputs(self.splits.train, index)
-        targets = self._one_hot[self.splits.train.y[index]]
-        if self.single:
-            own = (self._views, self.feedback, self.state)
-            return self._own.updates(Step(self.net, *own, x, targets, index, noise, phase))
-
-        def one(
-            hyper: Tree, params: Tree, feedback: Tree, state: Tree, batch: tuple[Tensor, ...],
-            noise: Tree,
-        ) -> tuple[Mapping[str, Tensor], ...]:  # fmt: skip
-            views = self.net.views(params)
-            x, targets, index = batch
-            step = Step(self.net, views, feedback, state, x, targets, index, noise, phase)
-            made = self.learner.with_values(hyper).updates(step)
-            logits = {} if made.logits is None else {"logits": made.logits}
-            return made.params, made.feedback, made.state, logits
-
-        replicas = torch.func.vmap(one, randomness="error")
-        params, feedback, state, logits = replicas(
-            self.hyper, self.params, self.feedback, self.state, (x, targets, index), noise
-        )
-        return Updates(params, feedback, state, logits.get("logits"))
-
-    def predict(self, part: Part, weights: Weights) -> Tensor:
-        """Return logits (replicas, n, classes) of a part under some weights."""
-        chunks = []
-        for start in range(0, len(part), _EVALUATION_BATCH):
-            stop = min(start + _EVALUATION_BATCH, len(part))
-            x = self._inputs(part, torch.arange(start, stop, device=self.device))
-            chunks.append(self._predict(x, weights))
+    def predict(self, part: str, weights: Weights) -> Tensor:
+        """Return logits (replicas, n, classes) of a part of the data under some weights."""
+        data = self.data[part]
+        size = max(1, min(_EVALUATION_BATCH, _EVALUATED_AT_ONCE // len(self.trials)))
+        chunks = [
+            self._predict(data.run(start, min(start + size, len(data))), data.shared, weights)
+            for start in range(0, len(data), size)
+        ]
         return torch.cat(chunks, dim=-2)
 
-    def _predict(self, x: Tensor, weights: Weights) -> Tensor:
-        def one(hyper: Tree, params: Tree, feedback: Tree, state: Tree) -> Tensor:
+    def _predict(self, x: Tensor, shared: bool, weights: Weights) -> Tensor:
+        def one(hyper: Tree, params: Tree, feedback: Tree, state: Tree, x: Tensor) -> Tensor:
             views: list[Arrays] = self.net.views(params)
             view = Pass(self.net, views, feedback, state, x)
             return self.learner.with_values(hyper).predict(view)
 
-        parts = (self.hyper, weights.params, weights.feedback, weights.state)
-        return one(*parts) if self.single else torch.func.vmap(one)(*parts)
-
-    def weights(self) -> Weights:
-        """Return the present weights, not copied."""
-        return Weights(self.params, self.feedback, self.state)
+        parts = (self.hyper, *weights.trees(), x)
+        if self.single:
+            return one(*parts)
+        return torch.func.vmap(one, in_dims=(0, 0, 0, 0, None if shared else 0))(*parts)

@@ -85,6 +85,11 @@ class Dataset(Component, ABC):
         """The number of classes."""
         return len(self.labels)
 
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What datasets must share for trials on them to train in one program."""
+        return (self.shape, self.classes, self.peak, self.examples, self.validation)
+
     def prepare(self, data_dir: Path) -> None:
         """Make sure that `load` will find its files, downloading them if need be.
 

@@ -37,6 +37,8 @@ class Capabilities:
     """Uses automatic differentiation inside a group of blocks."""
     vectorizable: bool = True
     """Runs under `torch.func.vmap`, so that trials can train as replicas of one program."""
+    capturable: bool = True
+    """Can be recorded as a CUDA graph; one that reads values back to the host can not."""
     deterministic: bool = True
     """Gives the same bits for the same seed on CPU."""
 

@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from credbench.component import Component, Search, parameter
+from credbench.layers import Layers
 
 if TYPE_CHECKING:
     import torch
@@ -102,13 +103,13 @@ class Mlp(Architecture):
 class Activities:
     """Pre-activations h_l and activities z_l of a batch, l = 0 … L; h_0 = z_0 is the input."""
 
-    h: list[Tensor]
-    z: list[Tensor]
+    h: Layers
+    z: Layers
 
     @property
     def logits(self) -> Tensor:
         """The output layer's pre-activation (batch, classes)."""
-        return self.h[-1]
+        return self.h[len(self.h) - 1]
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class Network:
         self.blocks = tuple(blocks)
         self.activation = activation
         self.separate = separate
+        self._alike: dict[range, list[tuple[int, ...]]] = {}
 
     @property
     def depth(self) -> int:
@@ -163,7 +165,7 @@ class Network:
     def leaves(self) -> dict[str, Leaf]:
         """The stacked tensors that hold the parameters, by name."""
         return {
-            _leaf_name(array, family): Leaf(array, shape, family)
+            f"{array}.{'-'.join(map(str, family))}": Leaf(array, shape, family)
             for family in self.families
             for array, shape in self.blocks[family[0] - 1].shapes.items()
         }
@@ -192,16 +194,25 @@ class Network:
 
     def forward(self, params: Sequence[Arrays], x: Tensor) -> Activities:
         """Return pre-activations and activities of every layer for inputs (batch, …)."""
-        z = [x.reshape(len(x), *self.blocks[0].shape_in)]
-        h = [z[0]]
-        for block, arrays in zip(self.blocks, params, strict=True):
-            h.append(block.forward(arrays, z[-1], self._earlier(block, z)))
-            z.append(self.activation(h[-1]) if len(h) <= self.depth else h[-1])
+        z = Layers({0: x.reshape(len(x), *self.blocks[0].shape_in)})
+        h = Layers(z)
+        for number, (block, arrays) in enumerate(zip(self.blocks, params, strict=True), start=1):
+            h[number] = block.forward(arrays, z[number - 1], self._earlier(block, z))
+            z[number] = self.activation(h[number]) if number < self.depth else h[number]
         return Activities(h, z)
 
     @staticmethod
-    def _earlier(block: Block, z: Sequence[Tensor]) -> Tensor | None:
+    def _earlier(block: Block, z: Mapping[int, Tensor]) -> Tensor | None:
         return None if block.earlier is None else z[block.earlier]
+
+    def alike(self, layers: range) -> list[tuple[int, ...]]:
+        """Return layers grouped by the shape of their activity, each group in the order given."""
+        if layers not in self._alike:
+            groups: dict[Shape, list[int]] = {}
+            for layer in layers:
+                groups.setdefault(self.shape(layer), []).append(layer)
+            self._alike[layers] = [tuple(group) for group in groups.values()]
+        return self._alike[layers]
 
     def random_weight(self, layer: int, sigma: float, generator: torch.Generator) -> Tensor:
         """Return N(0, σ²) draws of the shape of block l's weight, for feedback that mirrors it."""
@@ -211,7 +222,7 @@ class Network:
         return torch.randn(shape, generator=generator) * sigma
 
     def apply(
-        self, params: Sequence[Arrays], layer: int, below: Tensor, z: Sequence[Tensor]
+        self, params: Sequence[Arrays], layer: int, below: Tensor, z: Mapping[int, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return (h_l, z_l) of one hidden block from the given activity below."""
         block = self.blocks[layer - 1]
@@ -242,13 +253,15 @@ class Network:
             if across is not None and block.earlier:
                 _accumulate(at_activity, block.earlier, across)
             below = number - 1
-            errors[below] = at_activity.pop(below) * self.slope(activities, below)
+            h, z = activities.h[below], activities.z[below]
+            errors[below] = self.activation.backward(h, z, at_activity.pop(below))
         return errors
 
     def gradients(
         self, params: Sequence[Arrays], activities: Activities, errors: Mapping[int, Tensor]
     ) -> dict[str, Tensor]:
         """Return the update of each leaf whose blocks have an error at their pre-activation."""
+        errors = errors if isinstance(errors, Layers) else Layers(errors)
         updates: dict[str, Tensor] = {}
         for family in self.families:
             given = [k for k in family if k in errors]
@@ -259,33 +272,20 @@ class Network:
                     f"errors were given for blocks {given} but not for all of {list(family)}, "
                     "which share one stack: give all or none, or set `separate = True`"
                 )
-            updates |= self._family_gradients(family, params, activities, errors)
+            blocks = {k: self.blocks[k - 1] for k in family}
+            stacked = self.blocks[family[0] - 1].gradients(blocks, params, activities.z, errors)
+            for array, gradient in stacked.items():
+                updates[self._names[family[0], array]] = gradient
         return updates
 
-    def _family_gradients(
-        self,
-        family: tuple[int, ...],
-        params: Sequence[Arrays],
-        activities: Activities,
-        errors: Mapping[int, Tensor],
-    ) -> dict[str, Tensor]:
-        blocks = [self.blocks[k - 1] for k in family]
-        stacked = blocks[0].gradients(
-            blocks,
-            [params[k - 1] for k in family],
-            [activities.z[k - 1] for k in family],
-            [errors[k] for k in family],
-            [self._earlier(b, activities.z) for b in blocks],
-        )
-        return {_leaf_name(array, family): gradient for array, gradient in stacked.items()}
+    @cached_property
+    def _names(self) -> dict[tuple[int, str], str]:
+        """The name of each leaf, by its first block and its array."""
+        return {(leaf.blocks[0], leaf.array): name for name, leaf in self.leaves.items()}
 
     def count(self) -> int:
         """Return the number of trainable parameters, feedback not included."""
         return sum(len(leaf.blocks) * math.prod(leaf.shape) for leaf in self.leaves.values())
-
-
-def _leaf_name(array: str, family: Sequence[int]) -> str:
-    return f"{array}.{'-'.join(map(str, family))}"
 
 
 def _accumulate(sums: dict[int, Tensor], layer: int, error: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 `delta` maps an update and the moments to the step to subtract. Parameters may be 0-d tensors
 or carry a replica axis, which torch's own optimisers take none of. `fused` is an optional
-in-place kernel with the same meaning, for one replica on CPU.
+in-place kernel with the same meaning, for leaves that share their rate.
 """
 
 from __future__ import annotations
@@ -38,11 +38,14 @@ class Optimizer(Component, ABC):
         self,
         params: Sequence[Tensor],
         updates: Sequence[Tensor],
-        moments: Sequence[Moments],
+        moments: Sequence[Sequence[Tensor]],
         counts: Sequence[Tensor],
         rate: float,
     ) -> bool:
-        """Take the step in place with one kernel, or return False where there is none."""
+        """Take the step in place with one kernel, or return False where there is none.
+
+        `moments[k]` holds the k-th moment of each parameter; `rate` multiplies the learning rate.
+        """
         return False
 
 
@@ -113,7 +116,7 @@ class Adam(Optimizer):
         self,
         params: Sequence[Tensor],
         updates: Sequence[Tensor],
-        moments: Sequence[Moments],
+        moments: Sequence[Sequence[Tensor]],
         counts: Sequence[Tensor],
         rate: float,
     ) -> bool:
@@ -123,10 +126,9 @@ class Adam(Optimizer):
         kernel = getattr(torch, "_fused_adam_", None)
         if kernel is None:
             return False
-        means, squares = [m[0] for m in moments], [m[1] for m in moments]
         with torch.no_grad():
             kernel(
-                params, updates, means, squares, [], counts, lr=self.lr * rate, beta1=self.beta1,
+                params, updates, *moments, [], counts, lr=self.lr * rate, beta1=self.beta1,
                 beta2=self.beta2, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
             )  # fmt: skip
         return True

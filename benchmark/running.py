@@ -23,7 +23,7 @@ from credbench.registry import Registry, last_line, source_hash
 from credbench.store import Record, Store
 
 if TYPE_CHECKING:
-    from credbench.images import Splits
+    from credbench.images import Dataset, Splits
     from credbench.training import Outcome
 
 
@@ -146,22 +146,20 @@ class Job:
     environment: str
 
     def __post_init__(self) -> None:
-        self._splits: tuple[object, Splits] | None = None
+        self._splits: dict[tuple[Dataset, int | None], Splits] = {}
 
     def __call__(self, group: Sequence[Trial], on_epoch: Callable[[int], Any]) -> list[Record]:
         """Train one group; an exception becomes the record of each of its trials."""
         import torch
 
+        from credbench.processor import settle
         from credbench.training import train
 
-        torch.set_num_threads(environment.threads())
-        # Adam's moments of weights that have had no gradient for some 800 steps sink below the
-        # smallest normal number, where a processor takes several times as long.
-        torch.set_flush_denormal(True)
+        settle()
         load, started = environment.load(), time.perf_counter()
         try:
             outcomes: Sequence[Outcome | Exception] = train(
-                group, self._load(group[0]), torch.device(self.device), lambda: on_epoch(len(group))
+                group, self._load(group), torch.device(self.device), lambda: on_epoch(len(group))
             )
         except RequestError:
             raise
@@ -182,15 +180,19 @@ class Job:
             self.store.write_trial(record)
         return records
 
-    def _load(self, trial: Trial) -> Splits:
-        """Return the data of a trial; the last one loaded is kept."""
+    def _load(self, group: Sequence[Trial]) -> dict[Dataset, Splits]:
+        """Return the data of a group; that of the last one is kept."""
         from credbench.images import split
 
-        key = (trial.dataset, trial.limit_train)
-        if self._splits is None or self._splits[0] != key:
-            images = trial.dataset.load(self.data_dir)
-            self._splits = (key, split(trial.dataset, images, trial.limit_train))
-        return self._splits[1]
+        held = self._splits
+        self._splits = {}
+        for trial in group:
+            key = (trial.dataset, trial.limit_train)
+            if key not in self._splits:
+                self._splits[key] = held.get(key) or split(
+                    trial.dataset, trial.dataset.load(self.data_dir), trial.limit_train
+                )
+        return {dataset: splits for (dataset, _), splits in self._splits.items()}
 
 
 def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
@@ -216,6 +218,9 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         "phases": list(trial.algorithm.phases),
         "parameters": outcome.parameters,
         "feedback": outcome.feedback,
+        "captured": outcome.captured,
+        "training_seconds": outcome.training_seconds,
+        "compile_seconds": outcome.compile_seconds,
         "scores": {part: vars(score) for part, score in outcome.scores.items()},
         "confusion": outcome.confusion,
         "curve": {k: [_short(v) for v in values] for k, values in vars(outcome.curve).items()},

@@ -6,7 +6,7 @@ The clock runs while training and stops for evaluation.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from credbench.experiment import Trial
 from credbench.group import Group
-from credbench.images import Splits
+from credbench.images import Dataset, Splits
 from credbench.metrics import Labels, Score, confusion, score
 from credbench.randomness import STREAMS, stream_seed
 
@@ -46,11 +46,20 @@ class Outcome:
     """On the test part."""
     parameters: int = 0
     feedback: int = 0
+    captured: bool = False
+    """Whether the steps ran as captured graphs."""
+    compile_seconds: float = 0.0
+    """What capturing them took, before the clock of the first epoch."""
+
+    @property
+    def training_seconds(self) -> float:
+        """The seconds of all epochs, without evaluation; shared where a group trained."""
+        return sum(self.curve.seconds)
 
 
 def train(
     trials: Sequence[Trial],
-    splits: Splits,
+    splits: Mapping[Dataset, Splits],
     device: torch.device,
     on_epoch: Callable[[], Any] = lambda: None,
 ) -> list[Outcome]:
@@ -60,7 +69,8 @@ def train(
     epoch; the others of its group go on.
     """
     with torch.no_grad():
-        group = Group(trials, splits.to(device), device)
+        there = {dataset: each.to(device) for dataset, each in splits.items()}
+        group = Group(trials, [there[trial.dataset] for trial in trials], device)
         return _Run(group, on_epoch).run()
 
 
@@ -75,6 +85,7 @@ class _Run:
         self.lowest = [float("inf")] * len(group.trials)
 
     def run(self) -> list[Outcome]:
+        self.group.prepare()
         for epoch in range(1, self.group.trials[0].epochs + 1):
             if all(o.status == "diverged" for o in self.outcomes):
                 break
@@ -84,15 +95,15 @@ class _Run:
         return self.outcomes
 
     def _epoch(self, epoch: int) -> None:
-        started = _now(self.group.device)
-        seen = self.group.train_epoch(epoch)
-        seconds = _now(self.group.device) - started
+        group = self.group
+        started = now(group.device)
+        seen = group.train_epoch(epoch)
+        seconds = now(group.device) - started
         training = None
         if seen is not None:
-            order = self.group.order(epoch)
-            training = _error_and_loss(seen, self.group.splits.train.y[order])
-        held = self.group.splits.validation
-        validation = _error_and_loss(self.group.predict(held, self.group.weights()), held.y)
+            training = _error_and_loss(seen, group.data["train"].labels_at(group.order))
+        predicted = group.predict("validation", group.weights())
+        validation = _error_and_loss(predicted, group.data["validation"].labels)
         finite = self._finite()
         for k, outcome in enumerate(self.outcomes):
             if outcome.status == "diverged":
@@ -143,16 +154,17 @@ class _Run:
         parameters, feedback = self.group.count_parameters()
         for outcome in self.outcomes:
             outcome.parameters, outcome.feedback = parameters, feedback
+            outcome.captured = self.group.captured
+            outcome.compile_seconds = self.group.compile_seconds
         done = [k for k, o in enumerate(self.outcomes) if o.status == "done"]
         if not done:
             return
-        splits = self.group.splits
         classes = self.group.trials[0].dataset.classes
-        parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-        for name, part in parts.items():
-            predicted = self.group.predict(part, self.best).argmax(-1).view(len(self.outcomes), -1)
-            labels: Labels = part.y.cpu().numpy()
+        for name, part in self.group.data.items():
+            predicted = self.group.predict(name, self.best).argmax(-1).view(len(self.outcomes), -1)
+            expected = part.labels.expand(predicted.shape)
             for k in done:
+                labels: Labels = expected[k].cpu().numpy()
                 mine: Labels = predicted[k].cpu().numpy()
                 self.outcomes[k].scores[name] = score(labels, mine, classes)
                 if name == "test":
@@ -170,8 +182,8 @@ def _error_and_loss(logits: Tensor, labels: Tensor) -> ErrorsAndLosses:
     return error.view(-1).tolist(), (-chosen.to(torch.float64).mean(-1)).view(-1).tolist()
 
 
-def _now(device: torch.device) -> float:
-    """Return the clock once the device has finished what it was given."""
+def now(device: torch.device) -> float:
+    """Return the clock in seconds, once the device has finished what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers import (
     DIFFERENTIABLE,
@@ -55,8 +56,12 @@ def test_fa_with_the_weights_is_backprop(depth, activation):
 def test_dfa_with_the_product_of_weights_is_backprop_on_a_linear_net(depth):
     net = dense_net(WIDTHS[depth], "identity")
     params, learner = draw_params(net), make("algorithm", "dfa")
-    feedback = products(net, params)
-    step = make_step(net, learner, params, {f"B{k}": v for k, v in feedback.items()})
+    each = products(net, params)
+    feedback = {
+        f"B{'-'.join(map(str, layers))}": torch.stack([each[k].T for k in layers])
+        for layers in net.alike(net.hidden)
+    }
+    step = make_step(net, learner, params, feedback)
     for name, expected in autograd(net, params, step).items():
         torch.testing.assert_close(learner.updates(step).params[name], expected)
 
@@ -114,10 +119,7 @@ def skip_misfits(activation, depth, betas):
     misfits = {k: [] for k in net.hidden}
     for beta in betas:
         learner = make("algorithm", "rec-lra", beta=beta, gap=1)
-        feedback = {
-            f"S{'-'.join(map(str, layers))}": torch.stack([step.feedback[f"B{k}"] for k in layers])
-            for layers in learner.skips(net).values()
-        }
+        feedback = {f"S{name[1:]}": value for name, value in step.feedback.items()}
         mine = make_step(net, learner, params, feedback, batch=1)
         found = errors_of(net, params, mine, learner)
         for k in net.hidden:
@@ -143,8 +145,8 @@ def test_skips_of_products_are_backprop_on_a_linear_net():
     params, learner = draw_params(net), make("algorithm", "rec-lra", gap=1, beta=0.1)
     found = products(net, params)
     feedback = {
-        f"S{'-'.join(map(str, layers))}": torch.stack([found[k] for k in layers])
-        for layers in learner.skips(net).values()
+        f"S{'-'.join(map(str, layers))}": torch.stack([found[k].T for k in layers])
+        for layers in learner.skips(net)
     }
     step = make_step(net, learner, params, feedback, batch=1)
     backprop = make("algorithm", "backprop")
@@ -174,8 +176,8 @@ def test_a_mixed_wiring_uses_the_layer_above_between_skips():
     top = step.output_error(a)
     expected = {5: top}
     for layer, signal in (
-        (2, lambda: top @ f["S2-4"][0].T),
-        (4, lambda: top @ f["S2-4"][1].T),
+        (2, lambda: top @ f["S2-4"][0]),
+        (4, lambda: top @ f["S2-4"][1]),
         (1, lambda: expected[2] @ f["E1"]),
         (3, lambda: expected[4] @ f["E3"]),
     ):
@@ -185,7 +187,7 @@ def test_a_mixed_wiring_uses_the_layer_above_between_skips():
         torch.testing.assert_close(found[layer - 1], error[0])
     updates = learner.updates(step).feedback
     torch.testing.assert_close(updates["E1"], expected[2].T @ a.z[1])
-    torch.testing.assert_close(updates["S2-4"][1], a.z[4].T @ top)
+    torch.testing.assert_close(updates["S2-4"][1], top.T @ a.z[4])
 
 
 def test_synapses_turn_by_the_change_of_the_weights():
@@ -217,7 +219,7 @@ def test_fixed_synapses_have_no_update_and_printed_ones_the_other_sign():
     assert fixed.updates(step).feedback == {}
     a, f = step.forward(), step.feedback
     top = step.output_error(a)
-    expected = -(top @ f["S2"][0].T).T @ top / len(step.x)
+    expected = -top.T @ (top @ f["S2"][0]) / len(step.x)
     torch.testing.assert_close(printed.updates(step).feedback["S2"][0], expected)
     second = errors_at(step, 2, 0.1)
     expected = -(second.T @ (second @ f["E1"])) / len(step.x)
@@ -226,7 +228,7 @@ def test_fixed_synapses_have_no_update_and_printed_ones_the_other_sign():
 
 def errors_at(step, layer, beta):
     a = step.forward()
-    signal = step.output_error(a) @ step.feedback["S2"][0].T
+    signal = step.output_error(a) @ step.feedback["S2"][0]
     return a.z[layer] - torch.tanh(a.h[layer] - beta * signal)
 
 
@@ -248,17 +250,17 @@ def test_dtp_updates_are_gradients_of_its_losses(depth):
     step = make_step(net, learner, params)
     a = step.forward()
     targets = learner.targets(step, a, step.output_error(a))
-    top = a.z[-2].clone().requires_grad_()
+    top = a.z[net.depth - 1].clone().requires_grad_()
     logits = net.blocks[-1].forward(step.params[-1], top)
     loss = -(step.targets * logits.log_softmax(-1)).sum()
-    expected_top = a.z[-2] - learner.alpha * torch.autograd.grad(loss, top)[0]
+    expected_top = a.z[net.depth - 1] - learner.alpha * torch.autograd.grad(loss, top)[0]
     torch.testing.assert_close(targets[net.depth - 1], expected_top)
     leaves = {k: v.clone().requires_grad_() for k, v in params.items()}
     views, total = net.views(leaves), 0
     for k in net.hidden:
         z = net.blocks[k - 1].forward(views[k - 1], a.z[k - 1]).tanh()
         total = total + (z - targets[k]).square().sum() / len(step.x)
-    logits = net.blocks[-1].forward(views[-1], a.z[-2])
+    logits = net.blocks[-1].forward(views[-1], a.z[net.depth - 1])
     total = total - (step.targets * logits.log_softmax(-1)).sum(-1).mean()
     expected = torch.autograd.grad(total, list(leaves.values()))
     updates = learner.updates(step)
@@ -292,3 +294,42 @@ def test_dtp_inverse_updates_are_the_gradient_and_the_inverse_loss_falls():
         now = make_step(net, learner, feedback=moved, phase="inverse", batch=50, noise=step.noise)
         moved = {k: v - 0.05 * learner.updates(now).feedback[k] for k, v in moved.items()}
     assert inverse_loss(learner, step, moved) < 0.5 * loss
+
+
+VIEWS = {"t", "view", "expand", "select", "slice", "unsqueeze", "transpose", "permute", "unbind",
+         "detach", "_unsafe_view", "alias", "split", "as_strided"}  # fmt: skip
+
+
+class Kernels(TorchDispatchMode):
+    """Counts the operators that compute something, not those that only look differently."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func.overloadpacket.__name__ not in VIEWS
+        return func(*args, **(kwargs or {}))
+
+
+def update_kernels(learner, depth):
+    """How many kernels the updates take beyond those of the forward pass."""
+    net = dense_net((6, *[8] * depth, 4))
+    step = make_step(net, learner)
+    with Kernels() as forward:
+        step.forward()
+    with Kernels() as whole:
+        learner.updates(step)
+    return whole.count - forward.count
+
+
+@pytest.mark.parametrize("algorithm, given", [("rec-lra", {"gap": 1}), ("dfa", {})])
+def test_skips_take_as_many_kernels_at_any_depth(algorithm, given):
+    learner = make("algorithm", algorithm, **given)
+    assert update_kernels(learner, 4) == update_kernels(learner, 32)
+
+
+@pytest.mark.parametrize("algorithm", ("backprop", "lra-e"))
+def test_chains_take_more_kernels_the_deeper_they_are(algorithm):
+    learner = make("algorithm", algorithm)
+    assert update_kernels(learner, 32) > update_kernels(learner, 4) + 28

@@ -1,0 +1,50 @@
+"""Tensors by layer, which can be had side by side so that one kernel serves many layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Layers(dict[int, "Tensor"]):
+    """One tensor a layer (batch, *shape); `stacked` gives layers of equal shape as one tensor.
+
+    A stack is made once and kept: asking again, or for a run of its layers, copies nothing.
+    """
+
+    def __init__(self, each: Mapping[int, Tensor] | None = None) -> None:
+        """Take the tensors of some layers."""
+        super().__init__(each or {})
+        self._stacks: list[tuple[tuple[int, ...], Tensor]] = []
+
+    def put(self, layers: Iterable[int], stack: Tensor) -> None:
+        """Add the tensors of several layers, given as one (layers, batch, *shape)."""
+        self._stacks.append((tuple(layers), stack))
+
+    def __missing__(self, layer: int) -> Tensor:
+        for held, stack in self._stacks:
+            if layer in held:
+                self[layer] = stack[held.index(layer)]
+                return self[layer]
+        raise KeyError(layer)
+
+    def __contains__(self, layer: object) -> bool:
+        return super().__contains__(layer) or any(layer in held for held, _ in self._stacks)
+
+    def stacked(self, layers: Iterable[int]) -> Tensor:
+        """Return the tensors of several layers of one shape as one (layers, batch, *shape)."""
+        import torch
+
+        wanted = tuple(layers)
+        for held, stack in self._stacks:
+            if held == wanted:
+                return stack
+            start = held.index(wanted[0]) if wanted[0] in held else len(held)
+            if held[start : start + len(wanted)] == wanted:
+                return stack[start : start + len(wanted)]
+        made = torch.stack([self[layer] for layer in wanted])
+        self._stacks.append((wanted, made))
+        return made

@@ -1,0 +1,109 @@
+"""One step of training as a program: gather, forward, credit assignment, descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from credbench.blocks import Arrays
+from credbench.learner import Step, Updates
+from credbench.randomness import normals
+
+if TYPE_CHECKING:
+    from credbench.group import Group, Tree
+
+Stage = Literal["forward", "updates", "step"]
+STAGES: tuple[Stage, ...] = ("forward", "updates", "step")
+"""How far a program goes; what a stage takes more than the one before it is its own cost."""
+
+
+class Program:
+    """The step of one phase for batches of one size, run as it stands."""
+
+    def __init__(self, group: Group, phase: str, size: int, stage: Stage = "step") -> None:
+        """Take the group whose tensors it reads and changes, and how far it should go."""
+        self.group = group
+        self.phase = phase
+        self.size = size
+        self.stage = stage
+        self._noise = group.learner.noise(group.net, phase)
+        self._views: list[Arrays] = []
+        self._learner = group.learner
+        if group.single:
+            self._views = group.net.views(group.params)
+            self._learner = group.learner.with_values(group.hyper)
+
+    def __call__(self, start: int) -> None:
+        """Take the examples from `start` on, in the order of the epoch."""
+        self.run(slice(start, start + self.size))
+
+    def run(self, where: slice | Tensor) -> None:
+        """Take the examples at some places of the epoch's order (a slice, or one by one)."""
+        group = self.group
+        index = group.order[..., where]
+        x = group.data["train"].inputs(index)
+        if self.stage == "forward":
+            self._forward(x)
+            return
+        updates = self._updates(x, group.data["train"].targets(index), index)
+        if self.stage == "updates":
+            return
+        group.descent.step({**updates.params, **updates.feedback})
+        for name, value in updates.state.items():
+            group.state[name].copy_(value)
+        if updates.logits is not None:
+            if group.seen is None:
+                group.seen = updates.logits.new_empty(
+                    (*group.order.shape, updates.logits.shape[-1])
+                )
+            group.seen[..., where, :] = updates.logits
+
+    def _forward(self, x: Tensor) -> None:
+        group = self.group
+        if group.single:
+            group.net.forward(self._views, x)
+            return
+
+        def one(params: Tree, x: Tensor) -> Tensor:
+            return group.net.forward(group.net.views(params), x).logits
+
+        _replicas(one)(group.params, x)
+
+    def _updates(self, x: Tensor, targets: Tensor, index: Tensor) -> Updates:
+        group, noise = self.group, self._draw()
+        if group.single:
+            own = (self._views, group.feedback, group.state)
+            return self._learner.updates(
+                Step(group.net, *own, x, targets, index, noise, self.phase)
+            )
+
+        def one(
+            hyper: Tree, params: Tree, feedback: Tree, state: Tree, x: Tensor, targets: Tensor,
+            index: Tensor, noise: Tree,
+        ) -> tuple[Mapping[str, Tensor], ...]:  # fmt: skip
+            own = (group.net.views(params), feedback, state)
+            step = Step(group.net, *own, x, targets, index, noise, self.phase)
+            made = group.learner.with_values(hyper).updates(step)
+            logits = {} if made.logits is None else {"logits": made.logits}
+            return made.params, made.feedback, made.state, logits
+
+        trees = (group.hyper, *group.weights().trees())
+        params, feedback, state, logits = _replicas(one)(*trees, x, targets, index, noise)
+        return Updates(params, feedback, state, logits.get("logits"))
+
+    def _draw(self) -> Tree:
+        """Return the standard normal draws that the learner asked for."""
+        if not self._noise:
+            return {}
+        shapes = {name: (self.size, *shape) for name, shape in self._noise.items()}
+        drawn = normals(self.group.keys, self.group.steps, shapes)
+        self.group.steps.add_(1)
+        return drawn
+
+
+def _replicas(one: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a program of one trial as one of many, along the first axis of all it is given."""
+    return torch.func.vmap(one, randomness="error")
