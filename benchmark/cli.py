@@ -120,12 +120,15 @@ def run(
         _axis(
             "--replicas",
             metavar="N",
-            help="Trials trained in one program [default: 1 on CPU, 64 on CUDA].",
+            help="Trials trained in one program [default: by device and network].",
         ),
     ] = None,
     plugin: Plugins = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed and diverged trials again.")
+    ] = False,
+    no_timing: Annotated[
+        bool, typer.Option("--no-timing", help="Leave out timing runs of one replica at the end.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")] = False,
     format: Format = "table",
@@ -144,10 +147,80 @@ def run(
         options=options,
         plugins=plugin or [],
         retry_failed=retry_failed,
+        timing=not no_timing,
         dry_run=dry_run,
         format=format,
     )
     raise typer.Exit(code)
+
+
+@app.command("time")
+def time_(
+    algorithm: Annotated[
+        str | None, _axis("-a", "--algorithm", help="Algorithms, a comma list [default: all].")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        _axis("-d", "--dataset", help="Whose images' shape is used, at random [default: mnist]."),
+    ] = None,
+    activation: Annotated[
+        str | None, _axis("-f", "--activation", help="Activations [default: tanh].")
+    ] = None,
+    network: Annotated[
+        str | None,
+        _axis("-n", "--network", help="Networks, 'mlp[hidden=256x8]' [default: mlp]."),
+    ] = None,
+    depths: Annotated[
+        str | None,
+        _axis("--depths", help="Numbers of hidden layers, such as 2,4,8 [default: the network's]."),
+    ] = None,
+    optimizer: Annotated[
+        str | None, _axis("-o", "--optimizer", help="Optimisers [default: adam].")
+    ] = None,
+    batch_size: Annotated[
+        str | None, _axis("-b", "--batch-size", help="Images a step [default: 32].")
+    ] = None,
+    clip_norm: Annotated[
+        str | None,
+        _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
+    ] = None,
+    replicas: Annotated[
+        str | None,
+        _axis("--replicas", help="Trials in one program, such as 1,64 [default: 1]."),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=1000, help="How often each time is taken.")
+    ] = 5,
+    device: Annotated[
+        str | None, _axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto].")
+    ] = None,
+    name: Annotated[
+        str | None, _axis("--name", metavar="NAME", help="The record's name [default: its hash].")
+    ] = None,
+    results_dir: ResultsDir = None,
+    plugin: Plugins = None,
+    format: Format = "table",
+) -> None:
+    """Time the step of each algorithm: forward, credit assignment, optimiser.
+
+    No data is needed. Backprop is timed beside whatever is asked for.
+    """
+    from credbench.stopwatch import time_algorithms
+
+    axes = {"algorithm": algorithm, "dataset": dataset, "activation": activation,
+            "network": network, "optimizer": optimizer, "batch-size": batch_size,
+            "clip-norm": clip_norm}  # fmt: skip
+    time_algorithms(
+        _registry(plugin),
+        {key: value for key, value in axes.items() if value is not None},
+        depths=depths or "",
+        replicas=replicas or "1",
+        repeats=repeats,
+        device=device or "auto",
+        folder=(results_dir or Path("results")) / "timing",
+        name=name,
+        format=format,
+    )
 
 
 @app.command("list")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from credbench.catalogue import plain
 from credbench.configuration import Configuration, configure
 from credbench.errors import InterruptedRunError, RequestError, unknown
-from credbench.experiment import Experiment, make_experiment
+from credbench.experiment import Experiment, make_experiment, setting_of
 from credbench.registry import Registry, source_hash
 from credbench.spec import parse_axis
 from credbench.store import Record, Store, experiments, frame
 
 if TYPE_CHECKING:
-    from credbench.report.tables import Table
+    from credbench.report.tables import Printable, Table
     from credbench.running import Options
 
 _FORMATS = ("table", "md", "latex", "csv", "json")
@@ -30,6 +30,7 @@ def run_experiment(
     options: Mapping[str, str],
     plugins: Sequence[Path],
     retry_failed: bool,
+    timing: bool,
     dry_run: bool,
     format: str,
 ) -> int:
@@ -40,7 +41,7 @@ def run_experiment(
     registry = Registry(paths)
     warn(registry.problems)
     experiment = make_experiment(registry, asked.settings)
-    how = _options(asked, paths, retry_failed)
+    how = _options(asked, paths, retry_failed, timing)
     store = Store(Path(asked.run.get("results-dir", DEFAULT_RESULTS)), experiment.name)
     if dry_run:
         _print_plan(experiment, store, format, retry_failed)
@@ -65,20 +66,24 @@ def _plugins(asked: Configuration) -> tuple[Path, ...]:
     return tuple(Path(p) for p in asked.run.get("plugin", "").split(",") if p)
 
 
-def _options(asked: Configuration, plugins: tuple[Path, ...], retry_failed: bool) -> Options:
+def _options(
+    asked: Configuration, plugins: tuple[Path, ...], retry_failed: bool, timing: bool
+) -> Options:
     from credbench.running import Options
 
     return Options(
         data_dir=Path(asked.run.get("data-dir", DEFAULT_DATA)).expanduser(),
         device=asked.run.get("device", "auto"),
-        workers=_count("workers", asked.run.get("workers")),
-        replicas=_count("replicas", asked.run.get("replicas")),
+        workers=read_count("workers", asked.run.get("workers")),
+        replicas=read_count("replicas", asked.run.get("replicas")),
         plugins=plugins,
         retry_failed=retry_failed,
+        timing=timing,
     )
 
 
-def _count(key: str, text: str | None) -> int | None:
+def read_count(key: str, text: str | None) -> int | None:
+    """Return a number of workers, replicas or layers, or None for `auto`."""
     if text is None or text == "auto":
         return None
     if not text.isdecimal() or not 0 < int(text) <= 10_000:
@@ -145,7 +150,7 @@ def print_trials(results_dir: Path, name: str | None, format: str) -> None:
     parts = []
     for store in _stores(results_dir, name):
         records = store.trials()
-        part = frame(store.planned(records), records)
+        part = frame(store.planned(records), records, store.timings())
         part.insert(0, "experiment", store.name)
         parts.append(part)
         warn(store.problems)
@@ -187,6 +192,7 @@ def _table(
     from credbench.report.summary import summarise
     from credbench.report.tables import Table
 
+    timings = store.timings()
     used = {records[id]["environment"] for id in planned if id in records}
     found = [e for key, e in store.environments().items() if key in used]
     hardware = dict.fromkeys(f"Hardware: {environment.describe(e)}." for e in found)
@@ -194,21 +200,30 @@ def _table(
     stale = sum(_state(records[id], registry) == "stale" for id in planned if id in records)
     if stale:
         commands[f"{stale} trials are stale: made by another version of their algorithm."] = None
-    loads = _loads([records[id] for id in planned if id in records])
-    return Table(
-        store.name, summarise(frame(planned, records), registry), [*hardware, *loads, *commands]
-    )
+    settings = {setting_of(planned[id]) for id in planned if id in records}
+    loads = _loads([t for key, t in timings.items() if key[:-1] in settings], store)
+    rows = summarise(frame(planned, records, timings), registry)
+    return Table(store.name, rows, [*hardware, *loads, *commands])
 
 
-def _loads(records: Sequence[Record]) -> list[str]:
-    """Return what the machine's load was, without which a time says little."""
-    loads = [record["load"] for record in records if record["load"] is not None]
-    if not loads:
-        return []
-    return [f"Load average as trials started: {min(loads):.1f} to {max(loads):.1f}."]
+def _loads(timings: Iterable[Record], store: Store) -> list[str]:
+    """Return where timing ran and what the machine's load was, without which it says little."""
+    from credbench import environment
+
+    known = store.environments()
+    found: dict[str, list[float]] = {}
+    for timing in timings:
+        where = known.get(timing["environment"])
+        place = environment.describe_machine(where) if where else "a machine not on record"
+        found.setdefault(place, []).extend(timing["loads"])
+    return [
+        f"Timing runs: one replica alone on {place}"
+        + (f", load average {min(loads):.1f} to {max(loads):.1f}." if loads else ".")
+        for place, loads in found.items()
+    ]
 
 
-def show(tables: Sequence[Table], format: str) -> None:
+def show(tables: Sequence[Printable], format: str) -> None:
     """Print tables in a format."""
     from credbench.report import tables as render
 
@@ -223,7 +238,7 @@ def show(tables: Sequence[Table], format: str) -> None:
         print("\n\n".join(one(table) for table in tables))
 
 
-def _show_rich(tables: Sequence[Table]) -> None:
+def _show_rich(tables: Sequence[Printable]) -> None:
     from rich.console import Console
 
     from credbench.report.tables import as_rich

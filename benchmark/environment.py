@@ -52,13 +52,19 @@ def capture(device: str, workers: int) -> dict[str, Any]:
 
 def describe(environment: dict[str, Any]) -> str:
     """Return an environment in one line, for the foot of a table."""
-    where, share = environment["accelerator"], ""
+    share = ""
     if environment["device"] == "cpu":
-        where = f"{_count(environment['cores'], 'core')} of {environment['processor']}"
         processes = _count(environment["workers"], "process")
         share = f", {processes} of {_count(environment['threads'], 'thread')}"
     versions = f"torch {environment['packages']['torch']}, Python {environment['python']}"
-    return f"{where}{share}; {versions}"
+    return f"{describe_machine(environment)}{share}; {versions}"
+
+
+def describe_machine(environment: dict[str, Any]) -> str:
+    """Return the hardware that computed."""
+    if environment["device"] == "cpu":
+        return f"{_count(environment['cores'], 'core')} of {environment['processor']}"
+    return f"{environment['accelerator']}"
 
 
 def _count(n: int, what: str) -> str:

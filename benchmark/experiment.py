@@ -17,7 +17,7 @@ from credbench.errors import RequestError
 from credbench.images import Dataset
 from credbench.initializers import Initializer
 from credbench.learner import Learner
-from credbench.networks import Architecture
+from credbench.networks import Architecture, Network
 from credbench.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -65,6 +65,18 @@ class Trial:
         )
 
     @property
+    def net(self) -> Network:
+        """The network that is trained, without parameters."""
+        dataset, separate = self.dataset, self.algorithm.separate
+        shape, classes = dataset.shape, dataset.classes
+        return self.network.build(shape, classes, self.activation, separate=separate)
+
+    @cached_property
+    def setting(self) -> tuple[object, ...]:
+        """The arguments that the pace of training depends on: all but epochs and seed."""
+        return setting_of(self.arguments)
+
+    @property
     def label(self) -> str:
         """A short description for people."""
         parts = (self.algorithm, self.dataset, self.activation, self.network)
@@ -75,6 +87,11 @@ class Trial:
         """What stands in for φ′ where the learner needs it and φ has none; else empty."""
         needs = self.algorithm.capabilities.needs_derivative
         return self.activation.surrogate if needs else ""
+
+
+def setting_of(arguments: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what a trial's pace of training depends on, from its canonical arguments."""
+    return tuple(v for k, v in arguments.items() if k not in ("epochs", "seed"))
 
 
 ARGUMENTS = tuple(Trial.__dataclass_fields__)

@@ -66,12 +66,7 @@ class Group:
         self.single = len(trials) == 1
         first = trials[0]
         self.learner: Learner = first.algorithm
-        self.net: Network = first.network.build(
-            first.dataset.shape,
-            first.dataset.classes,
-            first.activation,
-            separate=self.learner.separate,
-        )
+        self.net: Network = first.net
         self.data: dict[str, Resident] = reside(splits, first.dataset.classes)
         self.params = self._stack([self._init_params(t) for t in trials])
         self.feedback = self._stack([self._init_feedback(t) for t in trials])

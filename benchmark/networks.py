@@ -13,12 +13,13 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from credbench.component import Component, Search, parameter
+from credbench.errors import RequestError
 from credbench.layers import Layers
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ class Architecture(Component, ABC):
         self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
     ) -> Network:
         """Return the network for inputs of one shape; `separate` keeps leaves unstacked."""
+
+    def deepened(self, layers: int) -> Architecture:
+        """Return the same recipe with another number of hidden layers.
+
+        Raises `RequestError` where the recipe does not say what more layers would be.
+        """
+        raise RequestError(f"network {self.spec(full=False)!r} has no depth to vary")
 
 
 _WIDTHS = re.compile(r"\d{1,6}(x\d{1,4})?(-\d{1,6}(x\d{1,4})?)*")
@@ -97,6 +105,15 @@ class Mlp(Architecture):
         widths = [math.prod(input_shape), *self.hidden, classes]
         blocks = [Dense(a, b) for a, b in pairwise(widths)]
         return Network(blocks, activation, separate=separate)
+
+    def deepened(self, layers: int) -> Mlp:
+        """Return as many layers of the width that all of them share."""
+        if len(set(self.hidden)) != 1:
+            raise RequestError(
+                f"network {self.spec(full=False)!r}: its depth can vary only where all layers "
+                "are equally wide, such as mlp[hidden=256x8]"
+            )
+        return replace(self, hidden=self.hidden[:1] * layers)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -38,6 +38,15 @@ def show_progress(console: Console) -> Iterator[Events]:
         yield _Bar(bar).events()
 
 
+@contextmanager
+def show_steps(steps: int, what: str) -> Iterator[Callable[[], None]]:
+    """Yield what to call after each of some steps; a bar shows them on a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=steps)
+        yield lambda: bar.advance(task)
+
+
 class _Bar:
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -45,7 +54,7 @@ class _Bar:
         self._done = 0
 
     def events(self) -> Events:
-        return Events(self._started, self._epoch, self._finished)
+        return Events(self._started, self._epoch, self._finished, self._timing)
 
     def _started(self, trials: int, epochs: int) -> None:
         self._task = self._bar.add_task("", total=epochs, done=0, trials=trials, last="starting")
@@ -53,6 +62,10 @@ class _Bar:
     def _epoch(self, trials: int) -> None:
         if self._task is not None:
             self._bar.advance(self._task, trials)
+
+    def _timing(self, settings: int) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, last=_timing(settings))
 
     def _finished(self, record: Record) -> None:
         self._done += 1
@@ -67,7 +80,7 @@ class _Lines:
         self._done = 0
 
     def events(self) -> Events:
-        return Events(started=self._started, finished=self._finished)
+        return Events(self._started, finished=self._finished, timing=self._timing)
 
     def _started(self, trials: int, epochs: int) -> None:
         self._trials = trials
@@ -77,8 +90,15 @@ class _Lines:
         self._done += 1
         self._print(f"{self._done}/{self._trials} {outcome(record)}")
 
+    def _timing(self, settings: int) -> None:
+        self._print(_timing(settings))
+
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _timing(settings: int) -> str:
+    return f"timing {settings} settings, one replica at a time"
 
 
 def outcome(record: Record) -> str:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from credbench import environment
 from credbench.errors import CredbenchError, RequestError
 from credbench.experiment import Experiment, Trial
+from credbench.grouping import Grouping
 from credbench.registry import Registry, last_line, source_hash
 from credbench.store import Record, Store
 
@@ -39,6 +40,8 @@ class Options:
     """Trials trained together in one program; None lets the engine choose."""
     plugins: tuple[Path, ...] = ()
     retry_failed: bool = False
+    timing: bool = True
+    """Whether settings without a timing run get one when all else is done."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Events:
     started: Callable[[int, int], Any] = lambda trials, epochs: None
     epoch: Callable[[int], Any] = lambda trials: None
     finished: Callable[[Record], Any] = lambda record: None
+    timing: Callable[[int], Any] = lambda settings: None
 
 
 def pending(experiment: Experiment, store: Store, retry_failed: bool = False) -> list[Trial]:
@@ -80,10 +84,32 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     device = resolve_device(options.device) if trials else "cpu"
     plan = {t.id: t.arguments for t in experiment.trials}
     store.write_plan({"settings": experiment.settings, "trials": plan})
-    if not trials:
-        return
-    groups = list(make_groups(trials, replica_limit(options.replicas, device)))
-    workers = worker_count(options.workers, device, len(groups))
+    if trials:
+        _train(trials, store, options, device, events)
+    if options.timing:
+        _time(experiment, store, events)
+
+
+def _time(experiment: Experiment, store: Store, events: Events) -> None:
+    """Time what has results but no timing; nothing else trains meanwhile."""
+    from credbench.pace import time_settings, untimed
+
+    for device in ("cpu", "cuda"):
+        left = untimed(experiment.trials, store, device)
+        if not left or resolve_device("auto" if device == "cuda" else device) != device:
+            continue
+        events.timing(len(left))
+        where = store.write_environment(environment.capture(device, workers=1))
+        for problem in time_settings(left, store, device, where):
+            store.problems.append(problem)
+
+
+def _train(
+    trials: Sequence[Trial], store: Store, options: Options, device: str, events: Events
+) -> None:
+    grouping = Grouping(device, worker_count(options.workers, device), options.replicas)
+    groups = list(grouping.groups(trials))
+    workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
     job = Job(store, options.data_dir, device, captured)
     events.started(len(trials), sum(trial.epochs for trial in trials))
@@ -110,30 +136,11 @@ def resolve_device(name: str) -> str:
     return "cpu"
 
 
-_GPU_REPLICAS = 64
-
-
-def replica_limit(given: int | None, device: str) -> int:
-    """Return how many trials one program trains: one on CPU, where vmap costs more."""
-    return given or (_GPU_REPLICAS if device == "cuda" else 1)
-
-
-def worker_count(given: int | None, device: str, groups: int) -> int:
-    """Return how many processes share the work: one for each core on CPU, one on a GPU."""
+def worker_count(given: int | None, device: str) -> int:
+    """Return how many processes may share the work: one for each core on CPU, one on a GPU."""
     if device == "cuda":
         return 1
-    return max(1, min(given or environment.cores() // environment.threads(), groups))
-
-
-def make_groups(trials: Sequence[Trial], limit: int) -> Iterator[list[Trial]]:
-    """Yield trials that train together, at most `limit` at once, in order of their first."""
-    by_program: dict[object, list[Trial]] = {}
-    for trial in trials:
-        alone = not trial.algorithm.capabilities.vectorizable or limit == 1
-        by_program.setdefault(trial.id if alone else trial.program, []).append(trial)
-    for members in by_program.values():
-        for start in range(0, len(members), limit):
-            yield members[start : start + limit]
+    return given or max(1, environment.cores() // environment.threads())
 
 
 @dataclass
@@ -164,10 +171,15 @@ class Job:
         except RequestError:
             raise
         except Exception as error:
-            outcomes = [error] * len(group)
+            if len(group) > 1:  # too much for the memory, or one of them failed: halve and see
+                torch.cuda.empty_cache()
+                half = len(group) // 2
+                return self(group[:half], on_epoch) + self(group[half:], on_epoch)
+            outcomes = [error]
         seconds = time.perf_counter() - started
         facts = {
             "environment": self.environment,
+            "device": self.device,
             "load": load,
             "group": len(group),
             "seconds": seconds,

@@ -3,6 +3,7 @@
 <results-dir>/<experiment>/trials/<trial id>.json
 <results-dir>/<experiment>/plans/<hash>.json           what was asked for, trial by trial
 <results-dir>/<experiment>/environments/<hash>.json    hardware, versions, command
+<results-dir>/<experiment>/timings/<hash>.json         seconds an epoch of each setting, alone
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench.errors import RequestError
-from credbench.experiment import ARGUMENTS
+from credbench.experiment import ARGUMENTS, setting_of
+from credbench.spread import spread
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,6 +63,15 @@ class Store:
         self._write("environments", _digest(environment), environment)
         return _digest(environment)
 
+    def write_timing(self, record: Record) -> None:
+        """Store the pace of a setting on a device, in place of any earlier one."""
+        key = {"setting": record["setting"], "device": record["device"]}
+        self._write("timings", _digest(key), {"format": FORMAT, **record})
+
+    def timings(self) -> dict[tuple[object, ...], Record]:
+        """Return the timing of each setting and device: (*setting, device)."""
+        return {(*r["setting"], r["device"]): r for r in self._read("timings")}
+
     def trials(self) -> dict[str, Record]:
         """Return the readable records by trial id."""
         return {r["id"]: r for r in self._read("trials")}
@@ -87,26 +98,31 @@ class Store:
         return found
 
     def _write(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
-        folder = self.folder / kind
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file, ensure_ascii=False, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(folder / f"{name}.json")
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_json(self.folder / kind / f"{name}.json", content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file in one step: whoever reads sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, ensure_ascii=False, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 _NEEDED = {
     "trials": ("id", "trial", "status", "reason", "source", "surrogate", "environment", "load",
                "group"),
     "plans": ("trials",),
+    "timings": ("setting", "device", "source", "environment", "loads", "epoch_seconds"),
     "environments": ("command", "device", "accelerator", "processor", "cores", "workers",
                      "threads", "python", "packages"),
 }  # fmt: skip
@@ -117,12 +133,15 @@ _PARTS = ("train", "validation", "test")
 def _check(kind: str, content: Record) -> None:
     """Raise `ValueError` (or what a wrong type raises) for a file that lacks what is read of it."""
     _check_keys(content, ())
-    if kind == "trials" and content.get("format") != FORMAT:
+    if kind in ("trials", "timings") and content.get("format") != FORMAT:
         raise ValueError(f"format {content.get('format')!r}, this version reads {FORMAT}")
     _check_keys(content, _NEEDED[kind])
     if kind == "plans":
         for arguments in content["trials"].values():
             _check_keys(arguments, ARGUMENTS)
+    elif kind == "timings":
+        statistics.median(content["epoch_seconds"])
+        hash(tuple(content["setting"]))
     elif kind == "trials":
         _check_keys(content["trial"], ARGUMENTS)
         if content["status"] == "done":
@@ -139,16 +158,36 @@ def _check_keys(content: Record, needed: Iterable[str]) -> None:
         raise ValueError(f"it lacks {', '.join(lacking)}")
 
 
-def frame(planned: Mapping[str, Mapping[str, Any]], records: Mapping[str, Record]) -> DataFrame:
+def frame(
+    planned: Mapping[str, Mapping[str, Any]],
+    records: Mapping[str, Record],
+    timings: Mapping[tuple[object, ...], Record],
+) -> DataFrame:
     """Return a tidy table: one row for every planned trial, one column for every fact.
 
-    Errors and macro averages are in percent, `epoch_seconds` is the median epoch's. A trial
-    without a record has status `missing`; what it lacks is NaN.
+    Errors and macro averages are in percent. `epoch_seconds` is the median epoch's in training,
+    and `alone_seconds`, with its quartiles, what one takes by the timing run of its setting. A
+    trial without a record has status `missing`; what it lacks is NaN.
     """
     from pandas import DataFrame
 
-    rows = [{"id": id, **arguments, **_facts(records.get(id))} for id, arguments in planned.items()]
+    rows = []
+    for id, arguments in planned.items():
+        record = records.get(id)
+        row = {"id": id, **arguments, **_facts(record), **dict.fromkeys(_PACE)}
+        if record is not None:
+            timing = timings.get((*setting_of(arguments), record.get("device")))
+            row |= _pace(timing) if timing else {}
+        rows.append(row)
     return DataFrame(rows)
+
+
+_PACE = ("alone_seconds", "alone_low", "alone_high")
+
+
+def _pace(timing: Record) -> dict[str, float]:
+    found = spread(timing["epoch_seconds"])
+    return dict(zip(_PACE, (found.median, found.low, found.high), strict=True))
 
 
 def _facts(record: Record | None) -> dict[str, Any]:
@@ -163,7 +202,10 @@ def _facts(record: Record | None) -> dict[str, Any]:
     return facts
 
 
-_FACTS = ("epoch", "parameters", "feedback", "group", "load", "seconds", "environment", "source")
+_FACTS = (
+    "epoch", "parameters", "feedback", "device", "group", "captured", "training_seconds",
+    "compile_seconds", "seconds", "load", "environment", "source",
+)  # fmt: skip
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from credbench.errors import RequestError
 from credbench.registry import KINDS, Registry
 from credbench.report.statistics import Estimate, estimate
 from credbench.spec import parse_axis
+from credbench.spread import Spread, spread
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,12 +46,14 @@ class Row:
     planned: int
     estimates: dict[str, Estimate | None]
     """By the names of `MEASURES`, in percent."""
-    seconds: float | None
-    """Median seconds an epoch, all its phases included."""
+    seconds: Spread | None
+    """Seconds an epoch, all its phases included."""
+    timed: bool
+    """Whether they are of a timing run of one replica, not of training beside other trials."""
     passes: int
     """Passes over the data in one epoch."""
-    shared: bool
-    """Whether the time was shared with replicas in one program."""
+    group: int
+    """How many trials trained in one program, at most."""
     surrogate: str
     unfinished: dict[str, int]
     """How many trials failed, diverged or are missing."""
@@ -94,12 +97,21 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) 
             name: estimate(done[column].tolist()) if finished else None
             for name, column in MEASURES.items()
         },
-        float(done["epoch_seconds"].median()) if finished else None,
+        *_seconds(done),
         int(done["passes"].max()) if finished else 1,
-        bool((done["group"] > 1).any()) if finished else False,
+        int(done["group"].max()) if finished else 1,
         next((mark for mark in trials["surrogate"] if mark), ""),
         {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
     )
+
+
+def _seconds(done: DataFrame) -> tuple[Spread | None, bool]:
+    """Return seconds an epoch, and whether a timing run gave them."""
+    alone = done[done["alone_seconds"].notna()]
+    if not alone.empty:
+        values = (alone[key].median() for key in ("alone_seconds", "alone_low", "alone_high"))
+        return Spread(*map(float, values)), True
+    return (spread(done["epoch_seconds"].tolist()) if not done.empty else None), False
 
 
 class Speller:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from credbench.report.statistics import Estimate
 from credbench.report.summary import MEASURES, Row, varying
@@ -24,7 +24,35 @@ _HEADINGS = {
     "recall": "recall %",
     "f1": "F1 %",
 }
-_SURROGATE, _SHARED, _PASSES = "†", "‡", "*"
+_SURROGATE, _UNTIMED, _PASSES = "†", "‡", "*"
+
+
+class Printable(Protocol):
+    """What every format can show."""
+
+    @property
+    def title(self) -> str:
+        """What stands above."""
+
+    @property
+    def caption(self) -> str:
+        """The units, in a line."""
+
+    @property
+    def names(self) -> int:
+        """How many columns, from the left, are words."""
+
+    def headings(self) -> list[str]:
+        """Return the names of the columns."""
+
+    def cells(self) -> list[list[str]]:
+        """Return the text of every cell."""
+
+    def footnotes(self) -> list[str]:
+        """Return what the marks mean, and the notes."""
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return one flat dictionary a row, numbers as numbers, what is missing as None."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +62,17 @@ class Table:
     title: str
     rows: Sequence[Row]
     notes: Sequence[str] = ()
+
+    caption: ClassVar[str] = "errors, precision, recall and F1 in percent"
+
+    @property
+    def names(self) -> int:
+        """How many columns, from the left, are words."""
+        return len(varying(self.rows))
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return one flat dictionary a row, numbers as numbers, what is missing as None."""
+        return [_flat(row) for row in self.rows]
 
     def headings(self) -> list[str]:
         """Return the names of the columns."""
@@ -52,8 +91,12 @@ class Table:
         ]
         if any(row.passes > 1 for row in self.rows):
             marks.append(f"{_PASSES} one epoch is several passes over the data.")
-        if any(row.shared for row in self.rows):
-            marks.append(f"{_SHARED} the time of a program that trained several trials at once.")
+        marks += [
+            f"{_UNTIMED} not from a timing run: measured while other trials trained"
+            + (f", {row.group} of them in one program." if row.group > 1 else ".")
+            for row in self.rows
+            if row.seconds is not None and not row.timed
+        ]
         constant = {
             axis: value
             for axis, value in (self.rows[0].arguments.items() if self.rows else ())
@@ -62,7 +105,7 @@ class Table:
         common = ", ".join(f"{axis.replace('_', ' ')} {value}" for axis, value in constant.items())
         protocol = (
             "Mean ± 95 % interval (Student t) over n seeds; macro averages on test; epoch chosen "
-            "on validation; median s/epoch, evaluation excluded."
+            "on validation; median s/epoch of one replica trained alone, evaluation excluded."
         )
         return [*dict.fromkeys(marks), *([f"All rows: {common}."] if common else []), protocol,
                 *self.notes]  # fmt: skip
@@ -89,8 +132,8 @@ def show(found: Estimate | None) -> str:
 def _seconds(row: Row) -> str:
     if row.seconds is None:
         return "missing"
-    marks = (_PASSES if row.passes > 1 else "") + (_SHARED if row.shared else "")
-    return f"{row.seconds:.3g}{marks}"
+    marks = (_PASSES if row.passes > 1 else "") + ("" if row.timed else _UNTIMED)
+    return f"{row.seconds.median:.3g}{marks}"
 
 
 def _n(row: Row) -> str:
@@ -103,7 +146,7 @@ def _n(row: Row) -> str:
 _WIDE = 110
 
 
-def as_rich(table: Table, width: int) -> RichTable:
+def as_rich(table: Printable, width: int) -> RichTable:
     """Return a table for a terminal; on a narrow one intervals stand below their means."""
     from rich import box
     from rich.table import Table as RichTable
@@ -118,17 +161,17 @@ def as_rich(table: Table, width: int) -> RichTable:
         caption_style="dim",
     )
     for number, heading in enumerate(table.headings()):
-        numeric = number >= len(varying(table.rows))
+        numeric = number >= table.names
         short = heading.replace("validation", "valid.").removesuffix(" %").replace(" ", "\n")
         made.add_column(Text(short), justify="right" if numeric else "left", no_wrap=not numeric)
     for cells in table.cells():
         fitted = (c.replace(" ± ", "\n± ") for c in cells) if width < _WIDE else cells
         made.add_row(*(Text(cell) for cell in fitted))
-    made.caption = Text("errors, precision, recall and F1 in percent")
+    made.caption = Text(table.caption)
     return made
 
 
-def as_markdown(table: Table) -> str:
+def as_markdown(table: Printable) -> str:
     """Return a GitHub table with its title above and its notes below."""
     lines = [table.headings(), ["---"] * len(table.headings()), *table.cells()]
     body = ["| " + " | ".join(map(_markdown, line)) + " |" for line in lines]
@@ -144,7 +187,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "φ": r"$\phi$", "′": r"$'$", "≤": r"$\le$",
-    "σ": r"$\sigma$", "−": "--",
+    "σ": r"$\sigma$", "−": "--", "–": "--", "—": "---", "×": r"$\times$", "µ": r"$\mu$",
 }  # fmt: skip
 
 
@@ -152,9 +195,9 @@ def _latex(text: str) -> str:
     return "".join(_LATEX.get(char, char) for char in text)
 
 
-def as_latex(table: Table) -> str:
+def as_latex(table: Printable) -> str:
     """Return a booktabs table; its document needs `\\usepackage{booktabs}`."""
-    columns = "l" * len(varying(table.rows)) + "r" * (len(_HEADINGS) + 2)
+    columns = "l" * table.names + "r" * (len(table.headings()) - table.names)
     lines = [" & ".join(map(_latex, cells)) + r" \\" for cells in table.cells()]
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\caption{{{_latex(table.title)}}}",
@@ -165,20 +208,18 @@ def as_latex(table: Table) -> str:
     ])  # fmt: skip
 
 
-def as_dicts(table: Table) -> list[dict[str, Any]]:
-    """Return one flat dictionary a row, numbers as numbers, what is missing as None."""
-    return [_flat(row) for row in table.rows]
-
-
 def _flat(row: Row) -> dict[str, Any]:
     flat: dict[str, Any] = dict(row.setting)
     for name, found in row.estimates.items():
         flat[f"{name}_mean"] = found.mean if found else None
         flat[f"{name}_half_width"] = found.half_width if found else None
     return flat | {
-        "seconds_per_epoch": row.seconds,
+        "seconds_per_epoch": row.seconds.median if row.seconds else None,
+        "seconds_per_epoch_low": row.seconds.low if row.seconds else None,
+        "seconds_per_epoch_high": row.seconds.high if row.seconds else None,
+        "timed_alone": row.timed,
+        "group": row.group,
         "passes_per_epoch": row.passes,
-        "shared_time": row.shared,
         "n": row.n,
         "planned": row.planned,
         "surrogate": row.surrogate,
@@ -186,9 +227,9 @@ def _flat(row: Row) -> dict[str, Any]:
     }
 
 
-def as_csv(tables: Sequence[Table]) -> str:
+def as_csv(tables: Sequence[Printable]) -> str:
     """Return comma-separated values of all tables, with a column for the title."""
-    rows = [{"experiment": table.title, **row} for table in tables for row in as_dicts(table)]
+    rows = [{"experiment": table.title, **row} for table in tables for row in table.dicts()]
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0] if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -196,7 +237,7 @@ def as_csv(tables: Sequence[Table]) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def as_json(tables: Sequence[Table]) -> str:
+def as_json(tables: Sequence[Printable]) -> str:
     """Return a list of tables: title, rows, notes."""
-    content = [{"experiment": t.title, "rows": as_dicts(t), "notes": t.footnotes()} for t in tables]
+    content = [{"experiment": t.title, "rows": t.dicts(), "notes": t.footnotes()} for t in tables]
     return json.dumps(content, ensure_ascii=False, indent=2)

@@ -1,0 +1,66 @@
+"""Time per epoch for tables: from a timing run of one replica, made where it is missing.
+
+Trials that ran beside others, or as replicas of one program, say little of what one costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from credbench.experiment import Trial
+from credbench.registry import last_line, source_hash
+
+if TYPE_CHECKING:
+    from credbench.store import Store
+
+_AT_ONCE = 8
+
+
+def untimed(trials: Sequence[Trial], store: Store, device: str) -> list[Trial]:
+    """Return one trial of each setting with results on a device but no timing of its source."""
+    records, timings = store.trials(), store.timings()
+    found: dict[tuple[object, ...], Trial] = {}
+    for trial in trials:
+        record = records.get(trial.id, {})
+        if record.get("status") != "done" or record.get("device") != device:
+            continue
+        timing = timings.get((*trial.setting, device))
+        if timing is None or timing["source"] != source_hash(type(trial.algorithm)):
+            found.setdefault(trial.setting, trial)
+    return list(found.values())
+
+
+def time_settings(
+    trials: Sequence[Trial], store: Store, device: str, environment: str
+) -> Iterator[str]:
+    """Time a step of each trial, alone, and store it; yield a sentence where one fails."""
+    for start in range(0, len(trials), _AT_ONCE):
+        some = trials[start : start + _AT_ONCE]
+        try:
+            _time(some, store, device, environment)
+        except Exception as error:
+            names = ", ".join(dict.fromkeys(trial.algorithm.name for trial in some))
+            yield f"{names} could not be timed: {last_line(error)}"
+
+
+def _time(trials: Sequence[Trial], store: Store, device: str, environment: str) -> None:
+    import torch
+
+    from credbench.processor import settle
+    from credbench.timing import clock, epoch_seconds
+
+    settle()
+    found = clock([[trial] for trial in trials], torch.device(device), stages=("step",))
+    for clocked in found:
+        record: dict[str, Any] = {
+            "setting": list(clocked.trial.setting),
+            "device": device,
+            "source": source_hash(type(clocked.trial.algorithm)),
+            "environment": environment,
+            "loads": clocked.loads,
+            "captured": clocked.captured,
+            "compile_seconds": clocked.compile_seconds,
+            "epoch_seconds": epoch_seconds(clocked),
+        }
+        store.write_timing(record)
