@@ -150,7 +150,7 @@ def _row(clocked: Clocked) -> dict[str, Any]:
 
 
 def _write(record: dict[str, Any], folder: Path, name: str | None, plot: bool) -> Path:
-    place = folder / _slug(environment.describe_machine(record["environment"]))
+    place = folder / slug(environment.describe_machine(record["environment"]))
     text = json.dumps([record["environment"], [row["trial"] for row in record["rows"]]])
     stem = name or hashlib.sha256(text.encode()).hexdigest()[:16]
     path = place / f"{stem}.json"
@@ -168,7 +168,8 @@ def _write(record: dict[str, Any], folder: Path, name: str | None, plot: bool) -
     return path
 
 
-def _slug(machine: str) -> str:
+def slug(machine: str) -> str:
+    """Return the name of hardware as a folder."""
     return "-".join(re.findall(r"[a-z0-9.]+", machine.lower()))
 
 

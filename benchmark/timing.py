@@ -70,7 +70,7 @@ def clock(
 ) -> list[Clocked]:
     """Time the steps of groups of trials, in turns, on random images of their dataset's form."""
     with torch.no_grad():
-        data = _random_data({t.dataset: t for group in groups for t in group}, device)
+        data = random_data({t.dataset: t for group in groups for t in group}, device)
         meters = [_Meter(group, data, device, stages) for group in groups]
         for _ in range(repeats):
             for stage in stages:
@@ -80,7 +80,7 @@ def clock(
         return [meter.clocked for meter in meters]
 
 
-def _random_data(trials: Mapping[Dataset, Trial], device: torch.device) -> dict[Dataset, Splits]:
+def random_data(trials: Mapping[Dataset, Trial], device: torch.device) -> dict[Dataset, Splits]:
     """Return as many random images of each dataset's form as it has, within reason."""
     found = {}
     for dataset, trial in trials.items():
