@@ -80,6 +80,7 @@ class Group:
         lead = () if self.single else (len(trials),)
         self.order = torch.zeros((*lead, examples), dtype=torch.int64, device=device)
         """The order in which each replica visits the training examples in this epoch."""
+        self._drawn = 0, self.order
         self.seen: Tensor | None = None
         """The logits made in this epoch (replicas, n, classes), in that order."""
         self.captured = device.type == "cuda" and self.learner.capabilities.capturable
@@ -135,9 +136,13 @@ class Group:
 
     def shuffle(self, epoch: int) -> None:
         """Draw the order in which each replica visits the training examples in an epoch."""
+        drawn, order = self._drawn
+        self.order.copy_(order if drawn == epoch else self._orders(epoch))
+
+    def _orders(self, epoch: int) -> Tensor:
         n = self.order.shape[-1]
         orders = [permutation(t.seed, epoch, n) for t in self.trials]
-        self.order.copy_(orders[0] if self.single else torch.stack(orders))
+        return orders[0] if self.single else torch.stack(orders)
 
     def train_epoch(self, epoch: int) -> Tensor | None:
         """Run every phase of an epoch; return the logits it made (replicas, n, classes)."""
@@ -148,6 +153,8 @@ class Group:
                 self.program(phase, size)(start)
             if n % size:
                 self.program(phase, n % size)(n - n % size)
+        if self.device.type == "cuda":  # while it still computes
+            self._drawn = epoch + 1, self._orders(epoch + 1)
         return self.seen
 
     def prepare(self) -> None:

@@ -94,9 +94,9 @@ def fitting(trial: Trial, device: str) -> int | None:
         return free // need
     asked = f"{trial.label} with batch size {trial.batch_size}"
     sizes = f"needs about {need / _GIB:,.1f} GiB of memory, {free / _GIB:,.1f} GiB are free"
-    fixed = _weight_bytes(trial, net)
+    fixed = need - _batch(trial) * _bytes_an_example(net)
     batch = (free - fixed) // _bytes_an_example(net)
-    if fixed < free and batch > 0:
+    if batch > 0:
         advice = f"give a batch size of at most {batch}"
     else:
         advice = f"give a network of at most {net.count() * free // need:,} parameters"

@@ -10,6 +10,7 @@ grid        the paper's MLP grid, extrapolated from some epochs of every algorit
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from _measuring import ratio, record, settle, show, spread
 from torch.profiler import ProfilerActivity, profile
 
+from credbench.errors import RequestError
 from credbench.experiment import Trial, make_experiment
 from credbench.group import Group
 from credbench.registry import Registry
@@ -146,7 +148,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--folder", type=Path, default=Path("results/timing"))
     given = parser.parse_args()
-    name = resolve_device(given.device)
+    try:
+        name = resolve_device(given.device)
+    except RequestError as error:
+        print(f"time_gpu.py: {error}", file=sys.stderr)
+        sys.exit(2)
     device = torch.device(name)
     settle()
     content = {

@@ -190,7 +190,7 @@ def test_the_readmes_plugin_joins_list_and_table(credbench, tmp_path):
     assert table["drtp"]["n"] == 2 and table["drtp"]["test_mean"] < 60
     ran = credbench("run", *given, "--replicas", "2", "--name", "group")
     grouped = {row["algorithm"]: row for row in rows(ran)}
-    assert grouped["drtp"]["shared_time"]
+    assert grouped["drtp"]["group"] == 2 and table["drtp"]["group"] == 1
     assert grouped["drtp"]["test_mean"] == pytest.approx(table["drtp"]["test_mean"], abs=2)
 
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from credbench.experiment import setting_of
 from credbench.metrics import confusion, score
 from credbench.report.statistics import estimate
 from credbench.report.summary import summarise
@@ -64,14 +65,19 @@ def record(seed, error, **facts):
         "status": "done",
         "scores": dict.fromkeys(("train", "validation", "test"), measures),
         "curve": {"seconds": [9.0, 1.0, 2.0 + seed]},
-        "phases": ["train"], "group": 1, "surrogate": "",
+        "phases": ["train"], "group": 1, "surrogate": "", "device": "cpu",
     } | facts  # fmt: skip
 
 
-def rows(*records, missing=0):
+def timing(*seconds):
+    """What a timing run of the records' setting found."""
+    return {(*setting_of(ARGUMENTS), "cpu"): {"epoch_seconds": list(seconds)}}
+
+
+def rows(*records, missing=0, timings=()):
     planned = {r["id"]: r["trial"] for r in records}
     planned |= {f"m{k}": ARGUMENTS | {"seed": 90 + k} for k in range(missing)}
-    return summarise(frame(planned, {r["id"]: r for r in records}), REGISTRY)
+    return summarise(frame(planned, {r["id"]: r for r in records}, dict(timings)), REGISTRY)
 
 
 def test_rows_are_settings_and_seeds_their_sample():
@@ -80,7 +86,15 @@ def test_rows_are_settings_and_seeds_their_sample():
     assert row.estimates["test"].mean == 4.0
     assert row.estimates["test"].half_width == pytest.approx(12.706204736 * math.sqrt(2 / 2))
     assert (row.n, row.planned, row.unfinished) == (2, 5, {"failed": 1, "missing": 2})
-    assert row.seconds == pytest.approx(2.5)  # the median trial's median epoch
+    assert row.seconds.median == pytest.approx(2.5) and not row.timed  # of the trials' medians
+
+
+def test_time_comes_from_a_timing_run_on_the_trials_device():
+    (row,) = rows(record(0, 3.0), timings=timing(0.5, 0.4, 0.6, 0.3, 9.0))
+    assert (row.seconds.median, row.seconds.low, row.seconds.high) == (0.5, 0.4, 0.6)
+    assert row.timed and Table("t", [row]).cells()[0][-2] == "0.5"
+    (elsewhere,) = rows(record(0, 3.0, device="cuda"), timings=timing(0.5))
+    assert not elsewhere.timed
 
 
 def test_absent_and_present_numbers_of_one_axis_keep_their_spelling():
@@ -95,7 +109,7 @@ def test_absent_and_present_numbers_of_one_axis_keep_their_spelling():
 
 def test_a_frame_is_tidy():
     tidy = frame(
-        {"0": ARGUMENTS | {"seed": 0}, "1": ARGUMENTS | {"seed": 1}}, {"0": record(0, 3.0)}
+        {"0": ARGUMENTS | {"seed": 0}, "1": ARGUMENTS | {"seed": 1}}, {"0": record(0, 3.0)}, {}
     )
     assert tidy["status"].tolist() == ["done", "missing"] and tidy["seed"].tolist() == [0, 1]
     assert tidy.loc[0, "test_error"] == 3.0 and math.isnan(tidy.loc[1, "test_error"])
@@ -116,7 +130,8 @@ def test_marks_are_explained():
     (cells,) = table.cells()
     assert cells[0] == "rec-lra[beta=0.5]†" and cells[-2] == "2*‡"
     notes = "\n".join(table.footnotes())
-    for words in ("† φ′ replaced: straight-through", "‡ the time of a program", "* one epoch",
+    for words in ("† φ′ replaced: straight-through", "‡ not from a timing run",
+                  "4 of them in one program", "* one epoch",
                   "Hardware: a machine.", "epochs 2", "adam[lr=0.0002,"):  # fmt: skip
         assert words in notes
 

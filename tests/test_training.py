@@ -129,6 +129,19 @@ def test_examples_may_be_named_one_by_one(algorithm, seeds, few):
     assert torch.equal(sliced.seen[..., :150, :], placed.seen[..., :150, :])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device at hand")
+@pytest.mark.parametrize("seeds", ("1", "3"))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_captured_steps_are_the_eager_ones(algorithm, seeds, few):
+    members, cuda = trials(algorithm=algorithm, seeds=seeds), torch.device("cuda")
+    captured, eager = (Group(members, [few.to(cuda)] * len(members), cuda) for _ in range(2))
+    eager.captured = False
+    mine, theirs = final(captured, 2), final(eager, 2)
+    assert captured.captured
+    for name, value in theirs.items():
+        torch.testing.assert_close(mine[name], value, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_step_changes_tensors_where_they_lie(algorithm, few):
     """A captured step is replayed on the same memory."""
