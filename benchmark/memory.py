@@ -86,10 +86,12 @@ def fitting(trial: Trial, device: str) -> int | None:
 
     Raises `RequestError` where not even one does, with the size that would fit.
     """
-    net, free = trial.net, available(device)
-    if free is None or net.count() * _FLOAT + _batch(trial) * _bytes_an_example(net) < _SMALL:
+    net = trial.net
+    if net.count() * _FLOAT + _batch(trial) * _bytes_an_example(net) < _SMALL:
         return None
-    need = needs(trial)
+    free, need = available(device), needs(trial)
+    if free is None:
+        return None
     if need <= free:
         return free // need
     asked = f"{trial.label} with batch size {trial.batch_size}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,16 +82,18 @@ def _whole(key: str, text: str) -> int:
 
 def _blocks(registry: Registry, settings: Mapping[str, str], replicas: int) -> list[_Block]:
     """Return what is timed in turns, in the order of the table."""
-    trials = make_experiment(registry, {**settings, "seeds": str(replicas)}).trials
-    groups: dict[tuple[object, ...], list[Trial]] = {}
-    for trial in trials:
-        groups.setdefault(trial.setting, []).append(trial)
     blocks: dict[tuple[object, ...], _Block] = {}
-    for setting, group in groups.items():
-        if replicas > 1 and not group[0].algorithm.capabilities.vectorizable:
-            warn([f"{group[0].algorithm.name} cannot train as replicas: timed with one only"])
+    for trial in make_experiment(registry, {**settings, "seeds": "1"}).trials:
+        if trial.batch_size > trial.dataset.trainable:
+            raise RequestError(
+                f"batch size {trial.batch_size}: {trial.dataset.name} has "
+                f"{trial.dataset.trainable} training images; give at most so many"
+            )
+        if replicas > 1 and not trial.algorithm.capabilities.vectorizable:
+            warn([f"{trial.algorithm.name} cannot train as replicas: timed with one only"])
             continue
-        blocks.setdefault(setting[1:], _Block(replicas, [])).groups.append(group)
+        group = [replace(trial, seed=seed) for seed in range(replicas)]
+        blocks.setdefault(trial.setting[1:], _Block(replicas, [])).groups.append(group)
     return list(blocks.values())
 
 

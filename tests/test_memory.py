@@ -77,7 +77,7 @@ def test_small_trials_are_not_counted(monkeypatch):
 
 
 def test_replicas_and_processes_are_as_many_as_fit(monkeypatch):
-    members = trials(seeds="10")
+    members = trials(seeds="10", network="mlp[hidden=8000x2]")
     need = needs(members[0])
     monkeypatch.setattr(memory, "available", lambda device: int(3.5 * need))
     cuda = Grouping("cuda", 1)

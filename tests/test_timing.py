@@ -92,7 +92,7 @@ def test_ratios_are_of_the_same_repeat():
             ("-n", "mlp[hidden=256]", "--depths", "10000", "--replicas", "10000"),
             ("memory", "at most"),
         ),
-        (("-b", "900000000000"), ("GiB", "a batch size of at most")),
+        (("-b", "900000000000"), ("900000000000", "mnist has 58000 training images")),
     ],
 )
 def test_wrong_requests_get_a_sentence(credbench, arguments, words):
