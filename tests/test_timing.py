@@ -89,7 +89,7 @@ def test_ratios_are_of_the_same_repeat():
         (("--device", "tpu"), ("tpu", "cuda")),
         (("-n", "mlp[hidden=900000x2]"), ("GiB", "a network of at most")),
         (
-            ("-n", "mlp[hidden=256]", "--depths", "10000", "--replicas", "10000"),
+            ("-n", "mlp[hidden=256]", "--depths", "999", "--replicas", "999"),
             ("memory", "at most"),
         ),
         (("-b", "900000000000"), ("900000000000", "mnist has 58000 training images")),
