@@ -150,7 +150,7 @@ def _load(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RequestError(f"--plugin {path} failed to import: {last_line(error)}") from error
     if not any(True for _ in _components(module)):
         raise RequestError(
@@ -172,8 +172,21 @@ def source_file(component: type[Component]) -> Path:
 
 
 def source_hash(component: type[Component]) -> str:
-    """Return a hash of a component's source file; comments and layout do not change it."""
-    return _file_hash(source_file(component))
+    """Return a hash of the files that define a component and what it inherits.
+
+    Comments and layout do not change it; the contract's own files do not count.
+    """
+    inherited = [c for c in component.__mro__ if issubclass(c, Component) and not _is_contract(c)]
+    files = dict.fromkeys(map(source_file, inherited or [component]))
+    hashes = [_file_hash(file) for file in files]
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+
+
+def _is_contract(component: type[Component]) -> bool:
+    package, _, inner = component.__module__.partition(".")
+    return package == "credbench" and inner.partition(".")[0] not in ("algorithms", "datasets")
 
 
 @functools.cache

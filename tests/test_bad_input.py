@@ -99,6 +99,7 @@ def test_binary_files(credbench, tmp_path):
     [
         ("import nothing_of_this_name", ("failed to import", "ModuleNotFoundError")),
         ("x = (", ("failed to import", "SyntaxError")),
+        ("raise SystemExit(3)", ("failed to import", "SystemExit: 3")),
         ("x = 1", ("defines no component",)),
         (
             "from credbench import Learner\nclass Mine(Learner):\n    name = 'mine'\n",

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -214,6 +216,31 @@ def test_a_changed_algorithm_is_stale_and_a_comment_is_no_change(credbench, tmp_
     assert stale() == 1
     assert "1 trials to run" in credbench("run", *given).stderr
     assert stale() == 0
+
+
+def test_a_change_in_what_an_algorithm_inherits_is_one_of_its_own(tmp_path):
+    base, heir = tmp_path / "base.py", tmp_path / "heir.py"
+    base.write_text(
+        "from credbench import Learner\nclass Base(Learner):\n    name = 'base'\n"
+        "    def updates(self, step):\n        return None\n"
+    )
+    heir.write_text("from base import Base\nclass Heir(Base):\n    name = 'heir'\n")
+    program = (
+        "import sys; sys.path.insert(0, '.')\nimport base, heir\n"
+        "from credbench.registry import source_hash\n"
+        "from credbench.algorithms.backprop import Backprop\n"
+        "print(source_hash(base.Base), source_hash(heir.Heir), source_hash(Backprop))"
+    )
+
+    def hashes():
+        ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True,
+                             text=True, check=True)  # fmt: skip
+        return ran.stdout.split()
+
+    before = hashes()
+    base.write_text(base.read_text().replace("None", "'other'"))
+    after = hashes()
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True]
 
 
 def test_a_failing_trial_is_a_record_and_the_others_go_on(credbench, tmp_path):
