@@ -313,8 +313,16 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
     except CredbenchError as error:
         _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        sys.stdout = None  # else its flush at exit would fail again
+        _fail(f"the output cannot be written ({error.strerror})", 1)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from credbench.running import Options
 
 _FORMATS = ("table", "md", "latex", "csv", "json")
-DEFAULT_DATA = Path("~/.cache/credbench")
+DEFAULT_DATA = "~/.cache/credbench"
 DEFAULT_RESULTS = "results"
 
 
@@ -42,7 +42,7 @@ def run_experiment(
     warn(registry.problems)
     experiment = make_experiment(registry, asked.settings)
     how = _options(asked, paths, retry_failed, timing)
-    store = Store(Path(asked.run.get("results-dir", DEFAULT_RESULTS)), experiment.name)
+    store = Store(folder("results-dir", asked.run, DEFAULT_RESULTS), experiment.name)
     if dry_run:
         _print_plan(experiment, store, format, retry_failed)
         return 0
@@ -72,7 +72,7 @@ def _options(
     from credbench.running import Options
 
     return Options(
-        data_dir=Path(asked.run.get("data-dir", DEFAULT_DATA)).expanduser(),
+        data_dir=folder("data-dir", asked.run, DEFAULT_DATA),
         device=asked.run.get("device", "auto"),
         workers=read_count("workers", asked.run.get("workers")),
         replicas=read_count("replicas", asked.run.get("replicas")),
@@ -80,6 +80,18 @@ def _options(
         retry_failed=retry_failed,
         timing=timing,
     )
+
+
+def folder(key: str, given: Mapping[str, str], default: str) -> Path:
+    """Return the folder that an option names; raises `RequestError` where it names none."""
+    text = given.get(key, default)
+    try:
+        if text.strip() and "\0" not in text:
+            return Path(text).expanduser()
+        why = "expected the path of a folder"
+    except RuntimeError:  # ~somebody
+        why = "there is no such user"
+    raise RequestError(f"{key} {text!r}: {why}")
 
 
 def read_count(key: str, text: str | None) -> int | None:
@@ -197,6 +209,8 @@ def _table(
     found = [e for key, e in store.environments().items() if key in used]
     hardware = dict.fromkeys(f"Hardware: {environment.describe(e)}." for e in found)
     commands = dict.fromkeys(f"Command: {e['command']}" for e in found)
+    if len(found) < len(used):
+        hardware["Hardware of some trials: not on record, its file is missing or changed."] = None
     stale = sum(_state(records[id], registry) == "stale" for id in planned if id in records)
     if stale:
         commands[f"{stale} trials are stale: made by another version of their algorithm."] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from credbench.experiment import SETTINGS
 RUN_KEYS = ("device", "data-dir", "results-dir", "workers", "replicas", "plugin")
 """Options that say how to run; the others, in SETTINGS, say what."""
 _LARGEST = 1_000_000
+_FAR = 2**63
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,11 @@ def _parse(path: Path) -> object:
     try:
         if path.stat().st_size > _LARGEST:
             raise RequestError(f"{path} is larger than {_LARGEST:,} bytes: expected a short file")
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content, tree = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        if isinstance(tree, yaml.MappingNode):
+            _refuse_twins(path, [str(key.value).replace("_", "-") for key, _ in tree.value])
+        return content
     except OSError as error:
         reason = error.strerror or error
         raise RequestError(f"{path} cannot be read ({reason}): expected a YAML file") from error
@@ -66,6 +71,12 @@ def _parse(path: Path) -> object:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RequestError(f"{path}: broken YAML: {reason}") from error
+
+
+def _refuse_twins(path: Path, keys: Sequence[str]) -> None:
+    for key in keys:
+        if keys.count(key) > 1:
+            raise RequestError(f"{path} gives {key!r} twice: expected each key once")
 
 
 def _text(path: Path, key: str, value: object) -> str:
@@ -82,4 +93,6 @@ def _word(path: Path, key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         shown = str(type(value).__name__ if isinstance(value, (dict, list)) else value)
         raise RequestError(f"{path}: {key}: {shown}: expected a word, a number or a list of them")
+    if isinstance(value, int) and abs(value) >= _FAR:
+        raise RequestError(f"{path}: {key}: expected a number below 2^63 in size")
     return str(value)

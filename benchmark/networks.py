@@ -61,9 +61,10 @@ def parse_widths(text: str) -> tuple[int, ...]:
     widths: list[int] = []
     for part in text.split("-"):
         width, _, repeats = part.partition("x")
-        widths += [int(width)] * int(repeats or 1)
-    if not widths or 0 in widths:
-        raise ValueError(text)
+        times = int(repeats or 1)
+        if not int(width) or not times:
+            raise ValueError(text)
+        widths += [int(width)] * times
     return tuple(widths)
 
 

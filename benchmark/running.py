@@ -80,7 +80,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     store.check_writable()
     trials = pending(experiment, store, options.retry_failed)
     for dataset in dict.fromkeys(trial.dataset for trial in trials):
-        dataset.prepare(options.data_dir)
+        _prepare(dataset, options.data_dir)
     device = resolve_device(options.device) if trials else "cpu"
     plan = {t.id: t.arguments for t in experiment.trials}
     store.write_plan({"settings": experiment.settings, "trials": plan})
@@ -88,6 +88,17 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
         _train(trials, store, options, device, events)
     if options.timing:
         _time(experiment, store, events)
+
+
+def _prepare(dataset: Dataset, data_dir: Path) -> None:
+    try:
+        dataset.prepare(data_dir)
+    except CredbenchError:
+        raise
+    except Exception as error:
+        raise RequestError(
+            f"dataset {dataset.name!r} could not be prepared in {data_dir}: {last_line(error)}"
+        ) from error
 
 
 def _time(experiment: Experiment, store: Store, events: Events) -> None:

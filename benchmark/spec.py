@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from credbench.errors import RequestError
+
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ def _expand(part: str) -> Iterator[Spec]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) < len(keys):
         raise RequestError(f"{part!r} gives a parameter twice: expected each once, a|b for a grid")
+    size = math.prod(len(alternatives) for _, alternatives in pairs)
+    if size > _MOST:
+        raise RequestError(f"{name!r} is given {size:,} times over: expected at most {_MOST:,}")
     for values in itertools.product(*(alternatives for _, alternatives in pairs)):
         yield Spec(name.strip(), tuple(zip(keys, values, strict=True)))
 

@@ -15,9 +15,10 @@ from credbench.commands import check_format, read_count, show, warn
 from credbench.errors import RequestError
 from credbench.experiment import Trial, make_experiment
 from credbench.networks import Architecture
+from credbench.records import FORMAT
 from credbench.registry import Registry, source_hash
 from credbench.running import resolve_device
-from credbench.store import FORMAT, write_json
+from credbench.store import write_json
 
 if TYPE_CHECKING:
     from credbench.timing import Clocked

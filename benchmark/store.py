@@ -13,18 +13,18 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench.errors import RequestError
-from credbench.experiment import ARGUMENTS, setting_of
+from credbench.experiment import setting_of
+from credbench.records import FORMAT, KINDS, check
 from credbench.spread import spread
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FORMAT = 1
 Record = dict[str, Any]
 
 
@@ -41,9 +41,10 @@ class Store:
     def check_writable(self) -> None:
         """Create the folder; raises `RequestError` where records could not be written."""
         try:
-            (self.folder / "trials").mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder / "trials"):
-                pass
+            for kind in KINDS:
+                (self.folder / kind).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.folder / kind):
+                    pass
         except OSError as error:
             raise RequestError(
                 f"records cannot be written to {self.folder} ({error.strerror}): "
@@ -87,10 +88,11 @@ class Store:
 
     def _read(self, kind: str) -> list[Record]:
         found = []
-        for path in sorted((self.folder / kind).glob("*.json")):
+        folder = self.folder / kind
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
                 content = json.loads(path.read_bytes())
-                _check(kind, content)
+                check(kind, content)
             except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
                 self.problems.append(f"{path} cannot be read ({error}): it is left out")
                 continue
@@ -116,46 +118,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-_NEEDED = {
-    "trials": ("id", "trial", "status", "reason", "source", "surrogate", "environment", "load",
-               "group"),
-    "plans": ("trials",),
-    "timings": ("setting", "device", "source", "environment", "loads", "epoch_seconds"),
-    "environments": ("command", "device", "accelerator", "processor", "cores", "workers",
-                     "threads", "python", "packages"),
-}  # fmt: skip
-_NEEDED_WHEN_DONE = ("scores", "curve", "phases")
-_PARTS = ("train", "validation", "test")
-
-
-def _check(kind: str, content: Record) -> None:
-    """Raise `ValueError` (or what a wrong type raises) for a file that lacks what is read of it."""
-    _check_keys(content, ())
-    if kind in ("trials", "timings") and content.get("format") != FORMAT:
-        raise ValueError(f"format {content.get('format')!r}, this version reads {FORMAT}")
-    _check_keys(content, _NEEDED[kind])
-    if kind == "plans":
-        for arguments in content["trials"].values():
-            _check_keys(arguments, ARGUMENTS)
-    elif kind == "timings":
-        statistics.median(content["epoch_seconds"])
-        hash(tuple(content["setting"]))
-    elif kind == "trials":
-        _check_keys(content["trial"], ARGUMENTS)
-        if content["status"] == "done":
-            _check_keys(content, _NEEDED_WHEN_DONE)
-            _check_keys(content["scores"], _PARTS)
-            statistics.median(content["curve"].get("seconds", ()))
-
-
-def _check_keys(content: Record, needed: Iterable[str]) -> None:
-    if not isinstance(content, dict):
-        raise ValueError("it is not an object where one is expected")
-    lacking = [key for key in needed if key not in content]
-    if lacking:
-        raise ValueError(f"it lacks {', '.join(lacking)}")
 
 
 def frame(

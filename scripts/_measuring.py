@@ -10,9 +10,10 @@ from typing import Any
 try:
     from credbench import environment
     from credbench.processor import settle
+    from credbench.records import FORMAT
     from credbench.spread import Spread, spread
     from credbench.stopwatch import slug
-    from credbench.store import FORMAT, write_json
+    from credbench.store import write_json
 except ImportError:
     sys.exit("credbench is not installed for this Python: run .venv/bin/python, or pip install .")
 

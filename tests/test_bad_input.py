@@ -1,10 +1,15 @@
 """Bad input: one line that says what was given, what was expected, and the nearest name."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 ONE = ("run", "-a", "backprop", "-s", "1", "-n", "mlp[hidden=8]", "-e", "1", "--device", "cpu")
+
+GRID = "|".join(str(n) for n in range(1, 2001))
 
 
 def refused(ran, *words):
@@ -59,6 +64,10 @@ def refused(ran, *words):
         (("--epoch", "3"), ("--epoch", "--epochs")),
         (("--plugin", "nowhere.py"), ("nowhere.py", "no such file")),
         (("missing.yaml",), ("missing.yaml", "cannot be read")),
+        (("-n", "mlp[hidden=4x0-5]"), ("hidden=4x0-5", "256x3")),
+        (("--data-dir", "~nobody-of-this-name"), ("no such user",)),
+        (("--results-dir", ""), ("results-dir ''", "path of a folder")),
+        (("-a", f"lra-e[beta={GRID},gamma={GRID}]"), ("4,000,000 times", "at most 1,000,000")),
     ],
 )
 def test_options(credbench, arguments, words):
@@ -80,6 +89,9 @@ def test_options(credbench, arguments, words):
         ("a: &a [*a]", ("'a'",)),
         ("!!python/object/apply:os.system ['true']", ("broken YAML",)),
         ("[" * 5000, ("broken YAML",)),
+        ("epochs: 1\nepochs: 2", ("'epochs' twice",)),
+        ("batch-size: 1\nbatch_size: 2", ("'batch-size' twice",)),
+        (f"epochs: 0x{'f' * 6000}", ("epochs", "below 2^63")),
     ],
 )
 def test_files(credbench, tmp_path, content, words):
@@ -170,3 +182,33 @@ def test_damaged_data_files(credbench, tmp_path, data_dir, harm):
     line = ran.stderr.strip().splitlines()[-1]
     expected = "mnist is not in" if harm == "missing" else "is truncated or corrupt"
     assert expected in line and "t10k-labels-idx1-ubyte" in line
+
+
+def test_a_dataset_that_fails_to_prepare_is_named(credbench, tmp_path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "from credbench.datasets.digits import Digits\n"
+        "class Mine(Digits):\n    name = 'mine'\n"
+        "    def prepare(self, data_dir):\n        raise KeyError('x')\n"
+    )
+    ran = credbench(*ONE, "-d", "mine", "--plugin", plugin, code=2)
+    refused(ran, "dataset 'mine'", "KeyError")
+
+
+def test_a_learner_that_changes_nothing_has_failed(credbench, tmp_path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "from credbench import Learner, Updates\n"
+        "class Idle(Learner):\n    name = 'idle'\n"
+        "    def updates(self, step):\n        return Updates()\n"
+    )
+    ran = credbench("run", "-a", "idle", *ONE[3:], "--plugin", plugin, code=1)
+    assert "updates of phase 'train' are empty" in ran.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_output_that_cannot_be_written_is_told(tmp_path):
+    command = Path(sys.executable).with_name("credbench")
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([command, "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1) and "cannot be written" in ran.stderr

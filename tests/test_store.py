@@ -27,7 +27,7 @@ def finished(folder):
 def measured(ran):
     """The table without what a clock says."""
     (table,) = json.loads(ran.stdout)
-    return [{k: v for k, v in row.items() if k != "seconds_per_epoch"} for row in table["rows"]]
+    return [{k: v for k, v in row.items() if "seconds" not in k} for row in table["rows"]]
 
 
 @pytest.mark.parametrize("workers", ("1", "2"))
@@ -143,6 +143,48 @@ def test_what_cannot_be_read_is_named_and_left_out(tmp_path):
     assert all(f"{name}.json cannot be read" in line for name, line in told.items())
     assert "format 99, this version reads 1" in told["c"]
     assert "lacks scores, curve, phases" in told["f"] and "lacks algorithm" in told["g"]
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("id", [1]), ("status", "weird"), ("load", "x"), ("group", "x"), ("group", 0),
+        ("environment", [1]), ("phases", 5), ("scores", {"train": {}}), ("curve", {"seconds": "9"}),
+        ("curve", {"seconds": [float("nan")]}), ("trial", {"seed": 1}), ("reason", None),
+    ],
+)  # fmt: skip
+def test_values_of_the_wrong_kind_are_named(tmp_path, key, value):
+    store = Store(tmp_path, "one")
+    whole = {"error": 5.0, "precision": 1.0, "recall": 1.0, "f1": 1.0}
+    done = record(
+        "a", status="done", phases=["train"], curve={"seconds": [1.0]},
+        scores=dict.fromkeys(("train", "validation", "test"), whole),
+    )  # fmt: skip
+    store.write_trial(done)
+    assert set(store.trials()) == {"a"} and not store.problems
+    (tmp_path / "one/trials/a.json").write_text(json.dumps({"format": 1, **done, key: value}))
+    assert store.trials() == {}
+    (problem,) = store.problems
+    assert "a.json cannot be read" in problem
+    assert key in problem or (key == "trial" and "lacks" in problem)
+
+
+def test_folders_and_files_in_each_others_place(credbench, tmp_path):
+    small = ("run", "-a", "dfa", "-s", "1", "-n", "mlp[hidden=8]", "-e", "1", "--device", "cpu")
+    credbench(*small)
+    folder = tmp_path / "results/digits"
+    (folder / "trials/b.json").mkdir()
+    assert "b.json cannot be read" in credbench("table").stderr
+    for each in (folder / "environments").glob("*.json"):
+        each.unlink()
+    assert "not on record" in credbench("table").stdout
+    for plan in (folder / "plans").iterdir():
+        plan.unlink()
+    (folder / "plans").rmdir()
+    (folder / "plans").write_text("")
+    assert "dfa" in credbench("table").stdout
+    refused = credbench(*small, code=2)
+    assert "cannot be written" in refused.stderr and refused.stderr.count("\n") <= 2
 
 
 def test_a_damaged_record_is_told_of_and_made_again(credbench, tmp_path):

@@ -1,0 +1,123 @@
+"""What a stored file must hold to be read: its keys, and values of the right kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from credbench.experiment import ARGUMENTS
+
+FORMAT = 1
+STATUSES = ("done", "failed", "diverged")
+_PARTS = ("train", "validation", "test")
+_MEASURES = ("error", "precision", "recall", "f1")
+
+Test = Callable[[Any], bool]
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number_or_none(value: Any) -> bool:
+    return value is None or _number(value)
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_number, value))
+
+
+def _some_numbers(value: Any) -> bool:
+    return _numbers(value) and bool(value)
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_text, value))
+
+
+def _scalar(value: Any) -> bool:
+    return value is None or _text(value) or _number(value)
+
+
+def _scalars(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_scalar, value))
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _arguments(value: Any) -> bool:
+    if not isinstance(value, dict) or any(key not in value for key in ARGUMENTS):
+        return False
+    return all(_scalar(value[key]) for key in ARGUMENTS) and _text(value["algorithm"])
+
+
+def _scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(part), dict) and all(_number(value[part].get(m)) for m in _MEASURES)
+        for part in _PARTS
+    )
+
+
+_SCHEMAS: dict[str, dict[str, Test]] = {
+    "trials": {
+        "id": _text, "trial": _arguments, "status": STATUSES.__contains__, "reason": _text,
+        "source": _text, "surrogate": _text, "environment": _text, "load": _number_or_none,
+        "group": _count,
+    },
+    "plans": {"trials": lambda v: _mapping(v) and all(map(_arguments, v.values()))},
+    "timings": {
+        "setting": _scalars, "device": _text, "source": _text, "environment": _text,
+        "loads": _numbers, "epoch_seconds": _some_numbers,
+    },
+    "environments": {
+        "command": _text, "device": _text, "accelerator": _scalar, "processor": _text,
+        "cores": _count, "workers": _count, "threads": _count, "python": _text,
+        "packages": lambda v: _mapping(v) and "torch" in v,
+    },
+}  # fmt: skip
+_DONE: dict[str, Test] = {
+    "scores": _scores,
+    "curve": lambda v: _mapping(v) and _some_numbers(v.get("seconds")),
+    "phases": _words,
+}
+KINDS = tuple(_SCHEMAS)
+"""The kinds of files that a store holds."""
+
+
+def check(kind: str, content: Any) -> None:
+    """Raise `ValueError` for a file of a kind that could not be read as one."""
+    if not isinstance(content, dict):
+        raise ValueError("it is not an object where one is expected")
+    if kind in ("trials", "timings") and content.get("format") != FORMAT:
+        raise ValueError(f"format {content.get('format')!r}, this version reads {FORMAT}")
+    _check(content, _SCHEMAS[kind])
+    if kind == "trials" and content["status"] == "done":
+        _check(content, _DONE)
+
+
+def _check(content: Mapping[str, Any], schema: Mapping[str, Test]) -> None:
+    _check_keys(content, schema)
+    for key, fits in schema.items():
+        if not fits(content[key]):
+            if isinstance(content[key], dict) and key in ("trial", "trials"):
+                each = content[key].values() if key == "trials" else [content[key]]
+                for arguments in each:
+                    _check_keys(arguments if isinstance(arguments, dict) else {}, ARGUMENTS)
+            raise ValueError(f"{key} is not what it should be")
+
+
+def _check_keys(content: Mapping[str, Any], needed: Iterable[str]) -> None:
+    lacking = [key for key in needed if key not in content]
+    if lacking:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
