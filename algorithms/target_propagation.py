@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from credbench import Architecture
+    from credbench.activations import Activation
+
 
 @dataclass(frozen=True)
 class TargetPropagation(Learner):
@@ -73,6 +76,10 @@ class TargetPropagation(Learner):
             made[f"V{k}"] = torch.randn(shape, generator=generator) * self.inverse_sigma
             made[f"c{k}"] = torch.zeros(shape[0])
         return made
+
+    def refuses(self, network: Architecture, activation: Activation) -> str:
+        """An inverse gives back the one activity below; a residual block reads two."""
+        return "its inverses are of layers that read one activity" if network.residual else ""
 
     def noise(self, net: Network, phase: str) -> dict[str, tuple[int, ...]]:
         """Ask for the corruption of each inverted block's input."""

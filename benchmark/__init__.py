@@ -1,5 +1,6 @@
 """credbench compares credit-assignment algorithms; these are the names a plugin needs."""
 
+from credbench.architectures import Architecture as Architecture
 from credbench.component import Component as Component
 from credbench.component import Search as Search
 from credbench.component import parameter as parameter
@@ -13,7 +14,6 @@ from credbench.learner import Pass as Pass
 from credbench.learner import Step as Step
 from credbench.learner import Updates as Updates
 from credbench.networks import Activities as Activities
-from credbench.networks import Architecture as Architecture
 from credbench.networks import Network as Network
 
 __version__ = "0.1.0"

@@ -6,9 +6,12 @@ import dataclasses
 import json
 from typing import Any
 
+from credbench.architectures import Architecture
 from credbench.component import Component, Parameter
 from credbench.errors import RequestError, unknown
+from credbench.experiment import make_experiment
 from credbench.registry import KINDS, PLURALS, Registry
+from credbench.spec import parse_axis
 
 _FACTS = ("paper", "source", "equation", "formula", "derivative_formula", "surrogate")
 """Class attributes worth showing where a component has them."""
@@ -60,8 +63,16 @@ def _first_line(component: type[Component]) -> str:
 
 
 def describe_component(registry: Registry, name: str, format: str) -> None:
-    """Print all that is known of the components with this name."""
-    found = [facts(component) for component in registry.find(name)]
+    """Print all that is known of the components with this name.
+
+    Parameters may stand in brackets behind it; a network's are then counted.
+    """
+    spec = parse_axis(name)[0]
+    found = []
+    for component in registry.find(spec.name):
+        made = component.create(dict(spec.given))
+        counts = _counts(registry, made) if isinstance(made, Architecture) else {}
+        found.append(facts(component) | counts)
     if plain(format):
         print(json.dumps(found if len(found) > 1 else found[0], ensure_ascii=False, indent=2))
         return
@@ -83,6 +94,19 @@ def facts(component: type[Component]) -> dict[str, Any]:
         "summary": _summary(component),
         **known,
         "parameters": [_parameter(p) for p in component.parameters().values()],
+    }
+
+
+def _counts(registry: Registry, network: Architecture) -> dict[str, Any]:
+    """Return a network's parameters on MNIST's form, and every algorithm's feedback beside it."""
+    from credbench.memory import count_feedback
+
+    settings = {"network": network.spec(), "dataset": "mnist", "seeds": "1", "algorithm": "all"}
+    trials = make_experiment(registry, settings).trials
+    return {
+        "counted": f"{network.spec(full=False)} on 784 inputs and 10 classes",
+        "trainable": trials[0].net.count(),
+        "feedback": {t.algorithm.name: count_feedback(t, t.net) for t in trials},
     }
 
 

@@ -12,9 +12,10 @@ from credbench.catalogue import plain
 from credbench.configuration import Configuration, configure
 from credbench.errors import InterruptedRunError, RequestError, unknown
 from credbench.experiment import Experiment, make_experiment, setting_of
+from credbench.records import STATUSES
 from credbench.registry import Registry, source_hash
 from credbench.spec import parse_axis
-from credbench.store import Record, Store, experiments, frame
+from credbench.store import NOT_APPLICABLE, Record, Store, experiments, frame
 
 if TYPE_CHECKING:
     from credbench.report.tables import Printable, Table
@@ -109,11 +110,17 @@ def _print_plan(experiment: Experiment, store: Store, format: str, retry_failed:
     left = {trial.id for trial in pending(experiment, store, retry_failed)}
     warn(store.problems)
     if format == "json":
-        plan = [{"id": t.id, "pending": t.id in left, **t.arguments} for t in experiment.trials]
+        why = experiment.refusals
+        plan = [
+            {"id": id, "pending": id in left, "not_applicable": why.get(id, ""), **arguments}
+            for id, arguments in experiment.planned.items()
+        ]
         print(json.dumps(plan, ensure_ascii=False, indent=2))
         return
     for trial in experiment.trials:
         print(f"{trial.id}  {'to run' if trial.id in left else 'done  '}  {trial.label}")
+    for trial in experiment.refused:
+        print(f"{trial.id}  n/a     {trial.label}: {trial.refusal}")
     print(f"{len(experiment.trials)} trials in {store.folder}, {len(left)} to run")
 
 
@@ -138,9 +145,9 @@ def _run(experiment: Experiment, store: Store, how: Options) -> None:
 
 def _finish(experiment: Experiment, store: Store, registry: Registry, format: str) -> int:
     records = store.trials()
-    planned = {trial.id: trial.arguments for trial in experiment.trials}
-    show([_table(store, planned, records, registry)], format)
-    unfinished = [records[id] for id in planned if records[id]["status"] != "done"]
+    show([_table(store, experiment.planned, records, registry)], format)
+    mine = [records[trial.id] for trial in experiment.trials]
+    unfinished = [record for record in mine if record["status"] != "done"]
     if format == "table":
         print(f"Records: {store.folder / 'trials'}")
     warn(f"{_name(record)} {record['status']}: {record['reason']}" for record in unfinished)
@@ -162,7 +169,7 @@ def print_trials(results_dir: Path, name: str | None, format: str) -> None:
     parts = []
     for store in _stores(results_dir, name):
         records = store.trials()
-        part = frame(store.planned(records), records, store.timings())
+        part = frame(store.planned(records), records, store.timings(), store.refusals())
         part.insert(0, "experiment", store.name)
         parts.append(part)
         warn(store.problems)
@@ -216,7 +223,7 @@ def _table(
         commands[f"{stale} trials are stale: made by another version of their algorithm."] = None
     settings = {setting_of(planned[id]) for id in planned if id in records}
     loads = _loads([t for key, t in timings.items() if key[:-1] in settings], store)
-    rows = summarise(frame(planned, records, timings), registry)
+    rows = summarise(frame(planned, records, timings, store.refusals()), registry)
     return Table(store.name, rows, [*hardware, *loads, *commands])
 
 
@@ -283,17 +290,17 @@ def print_status(registry: Registry, results_dir: Path, name: str | None, format
             print(f"  {line}")
 
 
-_STATUSES = ("done", "failed", "diverged", "missing", "stale")
+_STATUSES = (*STATUSES, "missing", "stale", NOT_APPLICABLE)
 
 
 def _tally(store: Store, registry: Registry) -> dict[str, Any]:
     records = store.trials()
-    planned = store.planned(records)
+    planned, refusals = store.planned(records), store.refusals()
     counts = dict.fromkeys(_STATUSES, 0)
     unfinished = []
     for id in planned:
         record = records.get(id)
-        state = _state(record, registry)
+        state = NOT_APPLICABLE if id in refusals else _state(record, registry)
         counts[state] += 1
         if record is not None and state in ("failed", "diverged"):
             unfinished.append(f"{_name(record)} {state}: {record['reason']}")

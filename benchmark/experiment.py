@@ -12,12 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from credbench.activations import Activation
+from credbench.architectures import Architecture
 from credbench.component import Component
 from credbench.errors import RequestError
 from credbench.images import Dataset
 from credbench.initializers import Initializer
 from credbench.learner import Learner
-from credbench.networks import Architecture, Network
+from credbench.networks import Network
 from credbench.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class Trial:
         return " ".join(part.spec(full=False) for part in parts) + f" seed {self.seed}"
 
     @property
+    def refusal(self) -> str:
+        """Why the algorithm is not defined on the network or activation; empty if it is."""
+        return self.algorithm.refuses(self.network, self.activation)
+
+    @property
     def surrogate(self) -> str:
         """What stands in for φ′ where the learner needs it and φ has none; else empty."""
         needs = self.algorithm.capabilities.needs_derivative
@@ -132,17 +138,46 @@ class Experiment:
 
     name: str
     settings: dict[str, str]
-    trials: tuple[Trial, ...]
+    cells: tuple[Trial, ...]
+
+    @cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """The cells that can be run."""
+        return tuple(cell for cell in self.cells if not cell.refusal)
+
+    @cached_property
+    def refused(self) -> tuple[Trial, ...]:
+        """The cells on which an algorithm is not defined."""
+        return tuple(cell for cell in self.cells if cell.refusal)
+
+    @property
+    def planned(self) -> dict[str, dict[str, Any]]:
+        """The arguments of every cell, by id."""
+        return {cell.id: cell.arguments for cell in self.cells}
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """The reason why a cell is not applicable, by id."""
+        return {trial.id: trial.refusal for trial in self.refused}
 
 
 def make_experiment(registry: Registry, given: Mapping[str, str]) -> Experiment:
     """Return the experiment for the settings given; the others take their defaults.
 
-    Raises `RequestError` for the first setting that is wrong.
+    Raises `RequestError` for the first setting that is wrong, and where no cell of the grid is
+    one on which its algorithm is defined.
     """
     settings = {**SETTINGS, **given}
-    trials = tuple(_trials(registry, settings))
-    return Experiment(_name(settings, trials), settings, trials)
+    cells = tuple(_trials(registry, settings))
+    experiment = Experiment(_name(settings, cells), settings, cells)
+    if not experiment.trials:
+        raise RequestError(f"not applicable: {_refusal(cells[0])}")
+    return experiment
+
+
+def _refusal(trial: Trial) -> str:
+    names = (trial.network.spec(full=False), trial.activation.spec(full=False))
+    return f"{trial.algorithm.name} on {', '.join(names)}: {trial.refusal}"
 
 
 def _trials(registry: Registry, settings: Mapping[str, str]) -> Iterator[Trial]:

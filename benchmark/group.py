@@ -83,6 +83,8 @@ class Group:
         self._drawn = 0, self.order
         self.seen: Tensor | None = None
         """The logits made in this epoch (replicas, n, classes), in that order."""
+        self.idle = True
+        """Whether no step has changed anything yet."""
         self.captured = device.type == "cuda" and self.learner.capabilities.capturable
         self.compile_seconds = 0.0
         self._programs: dict[tuple[str, int], Program] = {}
@@ -153,6 +155,8 @@ class Group:
                 self.program(phase, size)(start)
             if n % size:
                 self.program(phase, n % size)(n - n % size)
+        if self.idle:
+            raise ValueError("the updates of every phase are empty: nothing is learned")
         if self.device.type == "cuda":  # while it still computes
             self._drawn = epoch + 1, self._orders(epoch + 1)
         return self.seen

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from credbench.activations import Activation
+    from credbench.architectures import Architecture
     from credbench.blocks import Arrays
     from credbench.networks import Activities, Network
 
@@ -151,6 +153,10 @@ class Learner(Component, ABC):
     def rate(self, name: str) -> float:
         """Return the factor on the learning rate of a feedback entry, applied after Adam."""
         return 1.0
+
+    def refuses(self, network: Architecture, activation: Activation) -> str:
+        """Return why the algorithm is not defined on a network or activation; empty if it is."""
+        return ""
 
     @abstractmethod
     def updates(self, step: Step) -> Updates:

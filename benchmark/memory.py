@@ -65,14 +65,14 @@ def _batch(trial: Trial) -> int:
 def _weight_bytes(trial: Trial, net: Network) -> int:
     # Weights, their update, the best epoch's copy, a copy on the host, and the moments.
     copies = 4 + trial.optimizer.moments
-    return copies * _FLOAT * (net.count() + _count_feedback(trial, net))
+    return copies * _FLOAT * (net.count() + count_feedback(trial, net))
 
 
 def _bytes_an_example(net: Network) -> int:
     return _FLOAT * _TENSORS_A_LAYER * sum(net.width(k) for k in range(net.depth + 1))
 
 
-def _count_feedback(trial: Trial, net: Network) -> int:
+def count_feedback(trial: Trial, net: Network) -> int:
     """Return the numbers in a learner's feedback, without making them."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 

@@ -10,16 +10,11 @@ weight updates take one kernel for all of them; blocks see views.
 from __future__ import annotations
 
 import math
-import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from credbench.component import Component, Search, parameter
-from credbench.errors import RequestError
 from credbench.layers import Layers
 
 if TYPE_CHECKING:
@@ -29,92 +24,6 @@ if TYPE_CHECKING:
     from credbench.activations import Activation
     from credbench.blocks import Arrays, Block, Shape
     from credbench.initializers import Initializer
-
-
-@dataclass(frozen=True)
-class Architecture(Component, ABC):
-    """A recipe for networks, before the data's shape is known."""
-
-    kind: ClassVar[str] = "network"
-
-    @abstractmethod
-    def build(
-        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
-    ) -> Network:
-        """Return the network for inputs of one shape; `separate` keeps leaves unstacked."""
-
-    def deepened(self, layers: int) -> Architecture:
-        """Return the same recipe with another number of hidden layers.
-
-        Raises `RequestError` where the recipe does not say what more layers would be.
-        """
-        raise RequestError(f"network {self.spec(full=False)!r} has no depth to vary")
-
-
-_WIDTHS = re.compile(r"\d{1,6}(x\d{1,4})?(-\d{1,6}(x\d{1,4})?)*")
-
-
-def parse_widths(text: str) -> tuple[int, ...]:
-    """Return layer widths: `256x3` is three layers of 256, `512-256` one of each."""
-    if not _WIDTHS.fullmatch(text):
-        raise ValueError(text)
-    widths: list[int] = []
-    for part in text.split("-"):
-        width, _, repeats = part.partition("x")
-        times = int(repeats or 1)
-        if not int(width) or not times:
-            raise ValueError(text)
-        widths += [int(width)] * times
-    return tuple(widths)
-
-
-def show_widths(widths: Sequence[int]) -> str:
-    """Return the spelling that `parse_widths` takes back."""
-    runs: list[list[int]] = []
-    for width in widths:
-        if runs and runs[-1][0] == width:
-            runs[-1][1] += 1
-        else:
-            runs.append([width, 1])
-    return "-".join(f"{w}x{n}" if n > 1 else str(w) for w, n in runs)
-
-
-@dataclass(frozen=True)
-class Mlp(Architecture):
-    """Fully connected layers."""
-
-    name: ClassVar[str] = "mlp"
-    summary: ClassVar[str] = "fully connected layers, biases, softmax output"
-
-    hidden: tuple[int, ...] = parameter(
-        (256, 256, 256),
-        help="widths of the hidden layers, such as 256x3 or 512-256",
-        unit="units",
-        source="arXiv 2002.03911: 256x5, 256x8, 1024x3",
-        search=Search(choices=("256x3", "256x5", "256x8")),
-        parse=parse_widths,
-        show=show_widths,
-        structural=True,
-    )
-
-    def build(
-        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
-    ) -> Network:
-        """Return the network for inputs of one shape."""
-        from credbench.blocks import Dense
-
-        widths = [math.prod(input_shape), *self.hidden, classes]
-        blocks = [Dense(a, b) for a, b in pairwise(widths)]
-        return Network(blocks, activation, separate=separate)
-
-    def deepened(self, layers: int) -> Mlp:
-        """Return as many layers of the width that all of them share."""
-        if len(set(self.hidden)) != 1:
-            raise RequestError(
-                f"network {self.spec(full=False)!r}: its depth can vary only where all layers "
-                "are equally wide, such as mlp[hidden=256x8]"
-            )
-        return replace(self, hidden=self.hidden[:1] * layers)
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ class Program:
         updates = self._updates(x, group.data["train"].targets(index), index)
         if self.stage == "updates":
             return
-        if not (updates.params or updates.feedback or updates.state):
-            raise ValueError(f"updates of phase {self.phase!r} are empty: nothing would change")
+        if updates.params or updates.feedback or updates.state:
+            group.idle = False
         group.descent.step({**updates.params, **updates.feedback})
         for name, value in updates.state.items():
             group.state[name].copy_(value)

@@ -22,7 +22,7 @@ from credbench.spec import Spec, parse_axis
 _MODULES = {
     "algorithm": "credbench.algorithms",
     "dataset": "credbench.datasets",
-    "network": "credbench.networks",
+    "network": "credbench.architectures",
     "activation": "credbench.activations",
     "optimizer": "credbench.optimizers",
     "initializer": "credbench.initializers",

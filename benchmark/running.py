@@ -82,8 +82,13 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     for dataset in dict.fromkeys(trial.dataset for trial in trials):
         _prepare(dataset, options.data_dir)
     device = resolve_device(options.device) if trials else "cpu"
-    plan = {t.id: t.arguments for t in experiment.trials}
-    store.write_plan({"settings": experiment.settings, "trials": plan})
+    store.write_plan(
+        {
+            "settings": experiment.settings,
+            "trials": experiment.planned,
+            "refused": experiment.refusals,
+        }
+    )
     if trials:
         _train(trials, store, options, device, events)
     if options.timing:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench import environment
+from credbench.architectures import Architecture
 from credbench.commands import check_format, read_count, show, warn
 from credbench.errors import RequestError
 from credbench.experiment import Trial, make_experiment
-from credbench.networks import Architecture
 from credbench.records import FORMAT
 from credbench.registry import Registry, source_hash
 from credbench.running import resolve_device
@@ -84,7 +84,9 @@ def _whole(key: str, text: str) -> int:
 def _blocks(registry: Registry, settings: Mapping[str, str], replicas: int) -> list[_Block]:
     """Return what is timed in turns, in the order of the table."""
     blocks: dict[tuple[object, ...], _Block] = {}
-    for trial in make_experiment(registry, {**settings, "seeds": "1"}).trials:
+    experiment = make_experiment(registry, {**settings, "seeds": "1"})
+    warn(f"not applicable: {trial.label}: {trial.refusal}" for trial in experiment.refused)
+    for trial in experiment.trials:
         if trial.batch_size > trial.dataset.trainable:
             raise RequestError(
                 f"batch size {trial.batch_size}: {trial.dataset.name} has "

@@ -86,6 +86,10 @@ class Store:
         asked = {k: v for plan in self._read("plans") for k, v in plan["trials"].items()}
         return asked | {k: r["trial"] for k, r in records.items() if k not in asked}
 
+    def refusals(self) -> dict[str, str]:
+        """Return why trials asked for are not applicable, by id."""
+        return {k: v for plan in self._read("plans") for k, v in plan.get("refused", {}).items()}
+
     def _read(self, kind: str) -> list[Record]:
         found = []
         folder = self.folder / kind
@@ -124,12 +128,14 @@ def frame(
     planned: Mapping[str, Mapping[str, Any]],
     records: Mapping[str, Record],
     timings: Mapping[tuple[object, ...], Record],
+    refusals: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """Return a tidy table: one row for every planned trial, one column for every fact.
 
     Errors and macro averages are in percent. `epoch_seconds` is the median epoch's in training,
     and `alone_seconds`, with its quartiles, what one takes by the timing run of its setting. A
-    trial without a record has status `missing`; what it lacks is NaN.
+    trial without a record has status `missing`, or `not applicable` with the reason where its
+    algorithm is not defined; what it lacks is NaN.
     """
     from pandas import DataFrame
 
@@ -137,6 +143,8 @@ def frame(
     for id, arguments in planned.items():
         record = records.get(id)
         row = {"id": id, **arguments, **_facts(record), **dict.fromkeys(_PACE)}
+        if refusals and id in refusals:
+            row |= {"status": NOT_APPLICABLE, "reason": refusals[id]}
         if record is not None:
             timing = timings.get((*setting_of(arguments), record.get("device")))
             row |= _pace(timing) if timing else {}
@@ -144,6 +152,7 @@ def frame(
     return DataFrame(rows)
 
 
+NOT_APPLICABLE = "not applicable"
 _PACE = ("alone_seconds", "alone_low", "alone_high")
 
 

@@ -174,6 +174,40 @@ def test_list_and_describe(credbench):
         assert name in credbench("describe", name).stdout
 
 
+def test_describe_counts_a_networks_parameters_and_the_feedback_beside_it(credbench):
+    ran = credbench("describe", "mlp[hidden=16x3]", "--format", "json")
+    known = json.loads(ran.stdout)
+    assert known["trainable"] == 784 * 16 + 2 * 256 + 160 + 3 * 16 + 10
+    assert known["feedback"]["backprop"] == 0
+    assert known["feedback"]["dfa"] == 3 * 16 * 10
+    assert known["feedback"]["fa"] == known["feedback"]["lra-e"] == 2 * 256 + 160
+    assert (
+        "target-prop"
+        not in json.loads(credbench("describe", "res-mlp", "--format", "json").stdout)["feedback"]
+    )
+
+
+def test_what_is_not_defined_is_not_applicable(credbench, tmp_path):
+    networks = "res-mlp[hidden=8x3],mlp[hidden=8x3]"
+    given = ("-a", "target-prop,fa", "-n", networks, "-s", "2", "-e", "1", "--no-timing")
+    plan = credbench("run", *given, "--dry-run").stdout
+    assert plan.count("n/a     target-prop") == 2 and "6 trials in results/digits, 6 to run" in plan
+    cells = json.loads(credbench("run", *given, "--dry-run", "--format", "json").stdout)
+    assert [bool(cell["not_applicable"]) for cell in cells] == [True] * 2 + [False] * 6
+    ran = credbench("run", *given, "--format", "json")
+    table = {(row["algorithm"], row["network"]): row for row in rows(ran)}
+    refused = table["target-prop", "res-mlp[hidden=8x3]"]
+    assert "read one activity" in refused["not_applicable"] and refused["test_mean"] is None
+    assert table["target-prop", "mlp[hidden=8x3]"]["n"] == 2
+    shown = credbench("table").stdout
+    assert "not applicable" in shown and "Not applicable: target-prop on res-mlp" in shown
+    assert (
+        "6 done" in credbench("status").stdout and "2 not applicable" in credbench("status").stdout
+    )
+    alone = credbench("run", "-a", "target-prop", "-n", "res-mlp", code=2).stderr
+    assert "not applicable: target-prop on res-mlp" in alone and alone.count("\n") == 1
+
+
 README = Path(__file__).parent.parent / "README.md"
 
 

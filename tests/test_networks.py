@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from credbench.architectures import parse_widths, show_widths
 from credbench.blocks import Block, Dense
-from credbench.networks import Network, parse_widths, show_widths
+from credbench.errors import RequestError
+from credbench.networks import Network
 from helpers import autograd, dense_net, draw_params, make, make_step
 
 
@@ -125,3 +127,47 @@ def test_widths_read_back(text, widths):
 def test_widths_that_are_none_are_refused(text):
     with pytest.raises(ValueError):
         parse_widths(text)
+
+
+def residual_mlp(gap, layers=5):
+    recipe = make("network", "res-mlp", hidden=f"8x{layers}", gap=gap)
+    return recipe.build((6,), 4, make("activation", "tanh"))
+
+
+@pytest.mark.parametrize("gap", (1, 2, 3))
+def test_a_residual_network_adds_the_activity_a_group_below(gap):
+    net, source = residual_mlp(gap), torch.Generator().manual_seed(0)
+    leaves = draw_params(net)
+    params = net.views(leaves)
+    a = net.forward(params, torch.rand((3, 6), generator=source, dtype=torch.float64))
+    for k in range(1, net.depth + 1):
+        plain = a.z[k - 1] @ params[k - 1]["weight"].T + params[k - 1]["bias"]
+        adds = k > gap and (k - 1) % gap == 0 and k < net.depth
+        expected = plain + a.z[k - gap] if adds else plain
+        torch.testing.assert_close(a.h[k], expected)
+    assert any(block.earlier is not None for block in net.blocks)
+
+
+@pytest.mark.parametrize("gap", (1, 2, 3))
+def test_backprop_on_residual_networks_is_the_gradient(gap):
+    net = residual_mlp(gap)
+    params, learner = draw_params(net), make("algorithm", "backprop")
+    step = make_step(net, learner, params)
+    updates = learner.updates(step).params
+    for name, expected in autograd(net, params, step).items():
+        torch.testing.assert_close(updates[name], expected)
+
+
+def test_zero_weights_leave_a_residual_network_the_identity_of_its_groups():
+    net = residual_mlp(1, layers=3)
+    views = net.views({k: torch.zeros(len(v.blocks), *v.shape) for k, v in net.leaves.items()})
+    bias = torch.linspace(-1, 1, 8)
+    views[0] = {**views[0], "bias": bias}
+    a = net.forward(views, torch.rand(2, 6))
+    torch.testing.assert_close(a.h[3], bias.tanh().tanh().expand(2, 8))
+
+
+def test_residual_networks_need_equal_widths():
+    with pytest.raises(RequestError, match="equally wide"):
+        make("network", "res-mlp", hidden="8-4")
+    assert make("network", "res-mlp", hidden="8x2").deepened(6).hidden == (8,) * 6

@@ -70,9 +70,12 @@ def test_rooms_refuse_to_load_under_their_bare_names(room):
 
 
 def test_no_learner_is_named_outside_its_own_file():
+    """But for what times are compared with, and the colours of figures."""
     from helpers import REGISTRY
 
-    engine = "\n".join(p.read_text() for p in (ROOT / "benchmark").rglob("*.py"))
+    named = {"stopwatch.py", "figures.py"}
+    files = [p for p in (ROOT / "benchmark").rglob("*.py") if p.name not in named]
+    engine = "\n".join(p.read_text() for p in files)
     for name in REGISTRY.names("algorithm"):
         assert f'"{name}"' not in engine and f"'{name}'" not in engine
 

@@ -12,6 +12,7 @@ from credbench.registry import KINDS, Registry
 from credbench.report.statistics import Estimate, estimate
 from credbench.spec import parse_axis
 from credbench.spread import Spread, spread
+from credbench.store import NOT_APPLICABLE
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -56,7 +57,9 @@ class Row:
     """How many trials trained in one program, at most."""
     surrogate: str
     unfinished: dict[str, int]
-    """How many trials failed, diverged or are missing."""
+    """How many trials failed, diverged, are missing or not applicable."""
+    refusal: str
+    """Why the setting is not applicable; empty where it is."""
 
     @property
     def n(self) -> int:
@@ -102,6 +105,7 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) 
         int(done["group"].max()) if finished else 1,
         next((mark for mark in trials["surrogate"] if mark), ""),
         {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
+        "; ".join(dict.fromkeys(trials["reason"][trials["status"] == NOT_APPLICABLE])),
     )
 
 

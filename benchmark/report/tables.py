@@ -89,6 +89,8 @@ class Table:
         marks = [
             f"{_SURROGATE} φ′ replaced: {row.surrogate}." for row in self.rows if row.surrogate
         ]
+        refused = [row for row in self.rows if row.refusal]
+        marks += [f"Not applicable: {_cell(row)}: {row.refusal}." for row in refused]
         if any(row.passes > 1 for row in self.rows):
             marks.append(f"{_PASSES} one epoch is several passes over the data.")
         marks += [
@@ -111,12 +113,18 @@ class Table:
                 *self.notes]  # fmt: skip
 
 
+def _cell(row: Row) -> str:
+    return f"{row.setting['algorithm']} on {row.setting['network']}, {row.setting['activation']}"
+
+
 def _names(row: Row, axes: Sequence[str]) -> list[str]:
     mark = _SURROGATE if row.surrogate else ""
     return [row.setting[axis] + (mark if axis == "algorithm" else "") for axis in axes]
 
 
 def _measures(row: Row) -> list[str]:
+    if row.refusal:
+        return ["not applicable", *["—"] * (len(MEASURES) - 1)]
     if row.n == 0:
         return [" ".join(row.unfinished), *["missing"] * (len(MEASURES) - 1)]
     return [show(row.estimates[name]) for name in MEASURES]
@@ -131,13 +139,13 @@ def show(found: Estimate | None) -> str:
 
 def _seconds(row: Row) -> str:
     if row.seconds is None:
-        return "missing"
+        return "—" if row.refusal else "missing"
     marks = (_PASSES if row.passes > 1 else "") + ("" if row.timed else _UNTIMED)
     return f"{row.seconds.median:.3g}{marks}"
 
 
 def _n(row: Row) -> str:
-    if not row.unfinished:
+    if not row.unfinished or row.refusal:
         return str(row.n)
     left = ", ".join(f"{count} {status}" for status, count in row.unfinished.items())
     return f"{row.n} of {row.planned} ({left})"
@@ -223,6 +231,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "n": row.n,
         "planned": row.planned,
         "surrogate": row.surrogate,
+        "not_applicable": row.refusal,
         **{status: row.unfinished.get(status, 0) for status in ("failed", "diverged", "missing")},
     }
 

@@ -1,0 +1,157 @@
+"""Recipes for networks: what an experiment names, before the data's shape is known."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+from credbench.component import Component, Search, parameter
+from credbench.errors import RequestError
+
+if TYPE_CHECKING:
+    from credbench.activations import Activation
+    from credbench.blocks import Shape
+    from credbench.networks import Network
+
+
+@dataclass(frozen=True)
+class Architecture(Component, ABC):
+    """A recipe for networks, before the data's shape is known."""
+
+    kind: ClassVar[str] = "network"
+    residual: ClassVar[bool] = False
+    """Whether blocks read earlier activities beside the one below them."""
+
+    @abstractmethod
+    def build(
+        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
+    ) -> Network:
+        """Return the network for inputs of one shape; `separate` keeps leaves unstacked."""
+
+    def deepened(self, layers: int) -> Architecture:
+        """Return the same recipe with another number of hidden layers.
+
+        Raises `RequestError` where the recipe does not say what more layers would be.
+        """
+        raise RequestError(f"network {self.spec(full=False)!r} has no depth to vary")
+
+
+_WIDTHS = re.compile(r"\d{1,6}(x\d{1,4})?(-\d{1,6}(x\d{1,4})?)*")
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Return layer widths: `256x3` is three layers of 256, `512-256` one of each."""
+    if not _WIDTHS.fullmatch(text):
+        raise ValueError(text)
+    widths: list[int] = []
+    for part in text.split("-"):
+        width, _, repeats = part.partition("x")
+        times = int(repeats or 1)
+        if not int(width) or not times:
+            raise ValueError(text)
+        widths += [int(width)] * times
+    return tuple(widths)
+
+
+def show_widths(widths: Sequence[int]) -> str:
+    """Return the spelling that `parse_widths` takes back."""
+    runs: list[list[int]] = []
+    for width in widths:
+        if runs and runs[-1][0] == width:
+            runs[-1][1] += 1
+        else:
+            runs.append([width, 1])
+    return "-".join(f"{w}x{n}" if n > 1 else str(w) for w, n in runs)
+
+
+@dataclass(frozen=True)
+class Mlp(Architecture):
+    """Fully connected layers."""
+
+    name: ClassVar[str] = "mlp"
+    summary: ClassVar[str] = "fully connected layers, biases, softmax output"
+
+    hidden: tuple[int, ...] = parameter(
+        (256, 256, 256),
+        help="widths of the hidden layers, such as 256x3 or 512-256",
+        unit="units",
+        source="arXiv 2002.03911: 256x5, 256x8, 1024x3",
+        search=Search(choices=("256x3", "256x5", "256x8")),
+        parse=parse_widths,
+        show=show_widths,
+        structural=True,
+    )
+
+    def build(
+        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
+    ) -> Network:
+        """Return the network for inputs of one shape."""
+        from credbench.blocks import Dense
+        from credbench.networks import Network
+
+        widths = [math.prod(input_shape), *self.hidden, classes]
+        blocks = [Dense(a, b) for a, b in pairwise(widths)]
+        return Network(blocks, activation, separate=separate)
+
+    def deepened(self, layers: int) -> Mlp:
+        """Return as many layers of the width that all of them share."""
+        if len(set(self.hidden)) != 1:
+            raise RequestError(
+                f"network {self.spec(full=False)!r}: its depth can vary only where all layers "
+                "are equally wide, such as mlp[hidden=256x8]"
+            )
+        return replace(self, hidden=self.hidden[:1] * layers)
+
+
+@dataclass(frozen=True)
+class ResidualMlp(Mlp):
+    """Equally wide layers; the first of each group adds the activity a group below it.
+
+    h_l = W_l z_{l−1} + b_l + z_{l−g} for l = g + 1, 2g + 1, … (arXiv 2002.03911, Algorithm 2).
+    """
+
+    name: ClassVar[str] = "res-mlp"
+    summary: ClassVar[str] = "equally wide layers, an earlier activity added every g layers"
+    residual: ClassVar[bool] = True
+
+    gap: int = parameter(
+        2,
+        help="g: layers g + 1, 2g + 1, … add the activity of g layers before",
+        unit="layers",
+        source="arXiv 2002.03911, Algorithm 2",
+        minimum=1,
+        maximum=1_000_000,
+        search=Search(choices=(1, 2, 4)),
+        structural=True,
+    )
+
+    def __post_init__(self) -> None:
+        """Raise `RequestError` for layers whose activities could not be added."""
+        if len(set(self.hidden)) != 1:
+            raise RequestError(
+                f"network {show_widths(self.hidden)!r}: a residual network needs equally wide "
+                "layers, such as res-mlp[hidden=256x8]"
+            )
+
+    def build(
+        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
+    ) -> Network:
+        """Return the network for inputs of one shape."""
+        from credbench.blocks import Dense
+        from credbench.networks import Network
+
+        widths = [math.prod(input_shape), *self.hidden, classes]
+        blocks = [
+            Dense(a, b, earlier=self._earlier(number), group=str((number - 1) // self.gap))
+            for number, (a, b) in enumerate(pairwise(widths), start=1)
+        ]
+        return Network(blocks, activation, separate=separate)
+
+    def _earlier(self, layer: int) -> int | None:
+        starts = layer > self.gap and (layer - 1) % self.gap == 0
+        return layer - self.gap if starts and layer <= len(self.hidden) else None
