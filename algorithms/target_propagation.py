@@ -1,12 +1,17 @@
-"""Difference target propagation (Lee et al. 2015, arXiv 1412.7525), in the form of
-Bartunov et al. 2018 (arXiv 1807.04587), with alternating epochs.
+"""Target propagation: vanilla, and difference target propagation (Lee et al. 2015, arXiv 1412.7525)
+with the variants of Bartunov et al. 2018 (arXiv 1807.04587).
 
-    top target     ẑ_{L−1} = z_{L−1} − α ∂L/∂z_{L−1}
+    top target     gradient   ẑ_{L−1} = z_{L−1} − α ∂L/∂z_{L−1}                            (DTP)
+                   inverse    ẑ_{L−1} = z_{L−1} − g_L(p) + g_L(y), p = softmax(z_L)       (SDTP)
+                   augmented  the same of [p, r] and [y, r], r = φ(R z_{L−1}), R fixed (AO-SDTP)
     below          ẑ_l = z_l − g_{l+1}(z_{l+1}) + g_{l+1}(ẑ_{l+1}),    g_l(z) = φ(V_l z + c_l)
+                   without the correction, as in vanilla TP:  ẑ_l = g_{l+1}(ẑ_{l+1})
     forward loss   ‖f_l(z_{l−1}) − ẑ_l‖² by the parameters of block l alone
     inverse loss   ‖z_{l−1} − g_l(f_l(z_{l−1} + ε))‖²,  ε ~ N(0, σ²)
 
-There is no inverse for the first block and none for the output layer.
+The first block has no inverse, and the output layer one only where the top target needs it. The
+inverses learn in an epoch of their own before each of the network's (alternating) or in the same
+steps (parallel).
 """
 
 from __future__ import annotations
@@ -26,10 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetPropagation(Learner):
-    """Targets carried down by learned inverses, corrected by their own error."""
+    """Targets carried down by learned inverses, corrected by their own error.
+
+    DTP by default; SDTP is `top=inverse`, AO-SDTP `top=augmented`, vanilla TP `correction=none`.
+    """
 
     name: ClassVar[str] = "target-prop"
-    summary: ClassVar[str] = "difference target propagation, alternating epochs"
+    summary: ClassVar[str] = "difference target propagation and its family, alternating epochs"
     paper: ClassVar[str] = (
         "Lee et al. 2015, arXiv 1412.7525; Bartunov et al. 2018, arXiv 1807.04587"
     )
@@ -37,6 +45,41 @@ class TargetPropagation(Learner):
     capabilities: ClassVar[Capabilities] = Capabilities(needs_derivative=True, convolution=False)
     phases: ClassVar[tuple[str, ...]] = ("inverse", "forward")
 
+    top: str = parameter(
+        "gradient",
+        help="where the top target comes from: a step down the loss (gradient, DTP), the inverse "
+        "of the output layer (inverse, SDTP), or one that sees fixed random features as well "
+        "(augmented, AO-SDTP)",
+        source="Bartunov et al. 2018",
+        choices=("gradient", "inverse", "augmented"),
+        structural=True,
+    )
+    correction: str = parameter(
+        "difference",
+        help="whether targets are corrected by the inverse's own error (difference) or not "
+        "(none, vanilla target propagation)",
+        source="Lee et al. 2015",
+        choices=("difference", "none"),
+        structural=True,
+    )
+    schedule: str = parameter(
+        "alternating",
+        help="whether the inverses learn in epochs of their own (alternating) or in the same "
+        "steps as the network (parallel)",
+        source="Bartunov et al. 2018",
+        choices=("alternating", "parallel"),
+        structural=True,
+    )
+    features: int = parameter(
+        512,
+        help="random features beside the output where the top target is augmented",
+        unit="features",
+        source="Bartunov et al. 2018",
+        minimum=1,
+        maximum=100_000,
+        search=Search(choices=(128, 512)),
+        structural=True,
+    )
     alpha: float = parameter(
         0.232,
         help="step on the loss that gives the top target",
@@ -66,16 +109,37 @@ class TargetPropagation(Learner):
         search=Search(0.01, 0.2, "log"),
     )
 
+    def __post_init__(self) -> None:
+        """Make one phase of an epoch where all learn in the same steps."""
+        if self.schedule == "parallel":
+            object.__setattr__(self, "phases", ("both",))
+
+    def unused(self) -> dict[str, str]:
+        """α steps down the loss; features stand beside an augmented output."""
+        idle = {} if self.top == "gradient" else {"alpha": f"the top target is {self.top}"}
+        return idle if self.top == "augmented" else {**idle, "features": f"top is {self.top}"}
+
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw V_l (units of layer l − 1, units of layer l) and zero c_l."""
+        """Draw V_l (units of layer l − 1, units of layer l) and zero c_l; R where it is needed.
+
+        V_L reads the probabilities, and the features behind them where there are any.
+        """
         import torch
 
         made: dict[str, Tensor] = {}
-        for k in _inverted(net):
-            shape = (net.width(k - 1), net.width(k))
+        extra = self.features if self.top == "augmented" else 0
+        for k in self._inverted(net):
+            shape = (net.width(k - 1), net.width(k) + (extra if k == net.depth else 0))
             made[f"V{k}"] = torch.randn(shape, generator=generator) * self.inverse_sigma
             made[f"c{k}"] = torch.zeros(shape[0])
+        if extra and net.depth > 1:
+            width = net.width(net.depth - 1)
+            made["R"] = torch.randn((extra, width), generator=generator) / width**0.5
         return made
+
+    def _inverted(self, net: Network) -> range:
+        """Return the blocks that have an inverse."""
+        return range(2, net.depth + (self.top != "gradient"))
 
     def refuses(self, network: Architecture, activation: Activation) -> str:
         """An inverse gives back the one activity below; a residual block reads two."""
@@ -83,26 +147,28 @@ class TargetPropagation(Learner):
 
     def noise(self, net: Network, phase: str) -> dict[str, tuple[int, ...]]:
         """Ask for the corruption of each inverted block's input."""
-        if phase != "inverse":
+        if phase == "forward":
             return {}
-        return {f"eps{k}": net.shape(k - 1) for k in _inverted(net)}
+        return {f"eps{k}": net.shape(k - 1) for k in self._inverted(net)}
 
     def rate(self, name: str) -> float:
         """Return the inverses' multiple of the learning rate."""
         return self.inverse_rate
 
     def updates(self, step: Step) -> Updates:
-        """Train the inverses in one pass over the data and the network in the next."""
+        """Train the inverses in one pass over the data and the network in the next, or both."""
         a = step.forward()
+        inverses = {} if step.phase == "forward" else self._inverse_updates(step, a)
         if step.phase == "inverse":
-            return Updates(feedback=self._inverse_updates(step, a))
-        return step.updates(a, self._errors(step, a))
+            return Updates(feedback=inverses)
+        return step.updates(a, self._errors(step, a), inverses)
 
     def _inverse_updates(self, step: Step, a: Activities) -> dict[str, Tensor]:
         made: dict[str, Tensor] = {}
-        for k in _inverted(step.net):
+        for k in self._inverted(step.net):
             corrupted = a.z[k - 1] + self.noise_sigma * step.noise[f"eps{k}"]
-            _, above = step.net.apply(step.params, k, corrupted, a.z)
+            h, z = step.net.apply(step.params, k, corrupted, a.z)
+            above = z if k < step.net.depth else self._reached(step, h, corrupted)
             h, z = _inverse(step, k, above)
             slope = step.net.activation.derivative(h, z)
             error = 2 * (z - a.z[k - 1]) * slope / len(step.x)
@@ -121,18 +187,41 @@ class TargetPropagation(Learner):
         top = step.net.depth - 1
         if top == 0:
             return {}
-        down, _ = step.net.blocks[top].adjoint(step.params[top], a.z[top], output_error)
-        targets = {top: a.z[top] - self.alpha * down}
-        for k in reversed(_inverted(step.net)):
-            _, reached = _inverse(step, k, a.z[k])
-            _, wanted = _inverse(step, k, targets[k])
-            targets[k - 1] = a.z[k - 1] - reached + wanted
+        targets = {top: self._top_target(step, a, output_error)}
+        for k in range(top, 1, -1):
+            targets[k - 1] = self._carried(step, k, a.z[k - 1], a.z[k], targets[k])
         return targets
 
+    def _top_target(self, step: Step, a: Activities, output_error: Tensor) -> Tensor:
+        top = step.net.depth - 1
+        if self.top == "gradient":
+            down, _ = step.net.blocks[top].adjoint(step.params[top], a.z[top], output_error)
+            return a.z[top] - self.alpha * down
+        reached = self._reached(step, a.logits, a.z[top])
+        # ∂(cross-entropy)/∂logits is p − y, so this is y where the error is the step's own.
+        wanted = self._augmented(step, a.logits.softmax(-1) - output_error, a.z[top])
+        return self._carried(step, top + 1, a.z[top], reached, wanted)
 
-def _inverted(net: Network) -> range:
-    """The blocks that have an inverse: all but the first and the output's."""
-    return range(2, net.depth)
+    def _carried(
+        self, step: Step, k: int, below: Tensor, reached: Tensor, wanted: Tensor
+    ) -> Tensor:
+        """Return the target below block k, from what it reached and what it should have."""
+        target = _inverse(step, k, wanted)[1]
+        if self.correction == "none":
+            return target
+        return below - _inverse(step, k, reached)[1] + target
+
+    def _reached(self, step: Step, logits: Tensor, below: Tensor) -> Tensor:
+        """Return what the output's inverse reads: probabilities, and features if any."""
+        return self._augmented(step, logits.softmax(-1), below)
+
+    def _augmented(self, step: Step, output: Tensor, below: Tensor) -> Tensor:
+        import torch
+
+        if self.top != "augmented":
+            return output
+        features = step.net.activation(below @ step.feedback["R"].T)
+        return torch.cat([output, features], dim=-1)
 
 
 def _inverse(step: Step, k: int, above: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,12 @@
 """Each rule against theory, in float64: equalities in special cases, limits with their order."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from credbench.errors import RequestError
 from helpers import (
     DIFFERENTIABLE,
     SMOOTH,
@@ -232,29 +235,62 @@ def errors_at(step, layer, beta):
     return a.z[layer] - torch.tanh(a.h[layer] - beta * signal)
 
 
+FAMILY = (
+    {},
+    {"top": "inverse"},
+    {"top": "augmented", "features": 5},
+    {"correction": "none"},
+    {"schedule": "parallel"},
+)
+
+
+@pytest.mark.parametrize("given", FAMILY)
 @pytest.mark.parametrize("activation", ("tanh", "sigmoid", "lrelu"))
-def test_dtp_targets_are_the_activities_when_the_top_target_is(activation):
-    net, learner = dense_net(WIDTHS[5], activation), make("algorithm", "target-prop")
+def test_dtp_targets_are_the_activities_when_the_output_is_right(activation, given):
+    """True of every difference variant, and false of vanilla target propagation."""
+    net, learner = dense_net(WIDTHS[5], activation), make("algorithm", "target-prop", **given)
     step = make_step(net, learner)
     a = step.forward()
     targets = learner.targets(step, a, torch.zeros_like(a.logits))
     assert targets.keys() == set(net.hidden)
     for k, target in targets.items():
-        torch.testing.assert_close(target, a.z[k], rtol=0, atol=EXACT)
+        if "correction" in given and k < net.depth - 1:
+            assert (target - a.z[k]).abs().max() > 0.01
+        else:
+            torch.testing.assert_close(target, a.z[k], rtol=0, atol=EXACT)
 
 
+def top_target(learner, step, a):
+    """The top target, written out on its own."""
+    net, f = step.net, step.feedback
+    z = a.z[net.depth - 1]
+    if learner.top == "gradient":
+        top = z.clone().requires_grad_()
+        logits = net.blocks[-1].forward(step.params[-1], top)
+        loss = -(step.targets * logits.log_softmax(-1)).sum()
+        return z - learner.alpha * torch.autograd.grad(loss, top)[0]
+
+    def g(output):
+        extra = [(z @ f["R"].T).tanh()] if learner.top == "augmented" else []
+        return (torch.cat([output, *extra], -1) @ f[f"V{net.depth}"].T + f[f"c{net.depth}"]).tanh()
+
+    return z - g(a.logits.softmax(-1)) + g(step.targets)
+
+
+@pytest.mark.parametrize("given", FAMILY)
 @pytest.mark.parametrize("depth", (2, 3, 5))
-def test_dtp_updates_are_gradients_of_its_losses(depth):
-    net, learner = dense_net(WIDTHS[depth]), make("algorithm", "target-prop")
+def test_dtp_updates_are_gradients_of_its_losses(depth, given):
+    net, learner = dense_net(WIDTHS[depth]), make("algorithm", "target-prop", **given)
     params = draw_params(net)
     step = make_step(net, learner, params)
     a = step.forward()
     targets = learner.targets(step, a, step.output_error(a))
-    top = a.z[net.depth - 1].clone().requires_grad_()
-    logits = net.blocks[-1].forward(step.params[-1], top)
-    loss = -(step.targets * logits.log_softmax(-1)).sum()
-    expected_top = a.z[net.depth - 1] - learner.alpha * torch.autograd.grad(loss, top)[0]
-    torch.testing.assert_close(targets[net.depth - 1], expected_top)
+    torch.testing.assert_close(targets[net.depth - 1], top_target(learner, step, a))
+    for k in range(2, net.depth):
+        wanted = (targets[k] @ step.feedback[f"V{k}"].T + step.feedback[f"c{k}"]).tanh()
+        own = (a.z[k] @ step.feedback[f"V{k}"].T + step.feedback[f"c{k}"]).tanh()
+        expected = wanted if "correction" in given else a.z[k - 1] - own + wanted
+        torch.testing.assert_close(targets[k - 1], expected)
     leaves = {k: v.clone().requires_grad_() for k, v in params.items()}
     views, total = net.views(leaves), 0
     for k in net.hidden:
@@ -264,36 +300,53 @@ def test_dtp_updates_are_gradients_of_its_losses(depth):
     total = total - (step.targets * logits.log_softmax(-1)).sum(-1).mean()
     expected = torch.autograd.grad(total, list(leaves.values()))
     updates = learner.updates(step)
-    assert updates.feedback == {}
+    assert bool(updates.feedback) == (learner.schedule == "parallel" and depth > 2)
     for name, gradient in zip(leaves, expected, strict=True):
         torch.testing.assert_close(updates.params[name], gradient)
 
 
 def inverse_loss(learner, step, feedback):
-    a, total = step.forward(), 0
-    for k in range(2, step.net.depth):
+    a, net, total = step.forward(), step.net, 0
+    for k in range(2, net.depth + (learner.top != "gradient")):
         noisy = a.z[k - 1] + learner.noise_sigma * step.noise[f"eps{k}"]
-        above = step.net.blocks[k - 1].forward(step.params[k - 1], noisy).tanh()
+        above = net.blocks[k - 1].forward(step.params[k - 1], noisy)
+        above = above.tanh() if k < net.depth else above.softmax(-1)
+        if k == net.depth and learner.top == "augmented":
+            above = torch.cat([above, (noisy @ step.feedback["R"].T).tanh()], -1)
         guess = (above @ feedback[f"V{k}"].T + feedback[f"c{k}"]).tanh()
         total = total + (guess - a.z[k - 1]).square().sum() / len(step.x)
     return total
 
 
-def test_dtp_inverse_updates_are_the_gradient_and_the_inverse_loss_falls():
-    net, learner = dense_net(WIDTHS[5]), make("algorithm", "target-prop")
-    step = make_step(net, learner, phase="inverse", batch=50)
-    feedback = {k: v.clone().requires_grad_() for k, v in step.feedback.items()}
+@pytest.mark.parametrize("given", FAMILY)
+def test_dtp_inverse_updates_are_the_gradient_and_the_inverse_loss_falls(given):
+    net, learner = dense_net(WIDTHS[5]), make("algorithm", "target-prop", **given)
+    phase = learner.phases[0]
+    step = make_step(net, learner, phase=phase, batch=50)
+    learned = [k for k in step.feedback if k != "R"]
+    feedback = {k: step.feedback[k].clone().requires_grad_() for k in learned}
     loss = inverse_loss(learner, step, feedback)
     expected = torch.autograd.grad(loss, list(feedback.values()))
     updates = learner.updates(step)
-    assert updates.params == {} and updates.feedback.keys() == feedback.keys()
+    assert bool(updates.params) == (phase == "both") and list(updates.feedback) == learned
     for name, gradient in zip(feedback, expected, strict=True):
         torch.testing.assert_close(updates.feedback[name], gradient)
     moved = step.feedback
     for _ in range(300):
-        now = make_step(net, learner, feedback=moved, phase="inverse", batch=50, noise=step.noise)
-        moved = {k: v - 0.05 * learner.updates(now).feedback[k] for k, v in moved.items()}
-    assert inverse_loss(learner, step, moved) < 0.5 * loss
+        now = make_step(net, learner, feedback=moved, phase=phase, batch=50, noise=step.noise)
+        found = learner.updates(now).feedback
+        moved = {k: v - 0.05 * found[k] if k in found else v for k, v in moved.items()}
+    assert inverse_loss(learner, step, moved) < 0.6 * loss
+
+
+def test_dtp_phases_follow_the_schedule():
+    make_one = partial(make, "algorithm", "target-prop")
+    assert make_one().phases == ("inverse", "forward")
+    assert make_one(schedule="parallel").phases == ("both",)
+    with pytest.raises(RequestError, match="no effect"):
+        make_one(top="inverse", alpha=0.1)
+    with pytest.raises(RequestError, match="no effect"):
+        make_one(features=5)
 
 
 VIEWS = {"t", "view", "expand", "select", "slice", "unsqueeze", "transpose", "permute", "unbind",
