@@ -137,6 +137,11 @@ class ResidualMlp(Mlp):
                 f"network {show_widths(self.hidden)!r}: a residual network needs equally wide "
                 "layers, such as res-mlp[hidden=256x8]"
             )
+        if self.gap >= len(self.hidden):
+            raise RequestError(
+                f"res-mlp[hidden={show_widths(self.hidden)},gap={self.gap}] has no residual "
+                f"connection: give a gap below {len(self.hidden)}, or more layers"
+            )
 
     def build(
         self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False

@@ -67,10 +67,17 @@ def describe_component(registry: Registry, name: str, format: str) -> None:
 
     Parameters may stand in brackets behind it; a network's are then counted.
     """
-    spec = parse_axis(name)[0]
-    found = []
+    specs = parse_axis(name)
+    if len(specs) > 1:
+        raise RequestError(f"describe {name!r}: expected one name, without alternatives")
+    spec, found = specs[0], []
     for component in registry.find(spec.name):
         made = component.create(dict(spec.given))
+        if spec.given and not isinstance(made, Architecture):
+            raise RequestError(
+                f"describe {name!r}: only a network's parameters change what is shown; give "
+                f"{spec.name!r} alone"
+            )
         counts = _counts(registry, made) if isinstance(made, Architecture) else {}
         found.append(facts(component) | counts)
     if plain(format):

@@ -213,8 +213,8 @@ def time_(
     time_algorithms(
         _registry(plugin),
         {key: value for key, value in axes.items() if value is not None},
-        depths=depths or "",
-        replicas=replicas or "1",
+        depths=depths,
+        replicas="1" if replicas is None else replicas,
         repeats=repeats,
         device=device or "auto",
         folder=(results_dir or Path("results")) / "timing",
@@ -306,6 +306,9 @@ def _registry(plugins: list[Path] | None) -> Registry:
     return registry
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the command line; exits with 0 all fine, 1 some trial failed, 2 wrong request."""
     for stream in (sys.stdout, sys.stderr):
@@ -317,7 +320,11 @@ def main() -> None:
     except CredbenchError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted", _INTERRUPTED)
+    except SystemExit as stop:  # typer's own answer to Ctrl-C has no words
+        if stop.code == _INTERRUPTED:
+            _fail("interrupted", _INTERRUPTED)
+        raise
     except OSError as error:
         if error.filename is not None:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _FLOAT = 4
 _GIB = 2**30
-_SMALL = 2**28
+_SMALL = 2**26
 _TENSORS_A_LAYER = 8
 """Tensors of a layer's activity that a step holds at once: h, z, stacks of both, errors."""
 
@@ -50,12 +51,25 @@ def _free_in_container() -> int | None:
         return None
 
 
-def needs(trial: Trial) -> int:
-    """Return about how many bytes training one trial takes at its peak, data included."""
-    dataset = trial.dataset
-    net = trial.net
+@dataclass(frozen=True)
+class Need:
+    """About how many bytes training takes at its peak."""
+
+    data: int
+    """The images, once for all replicas."""
+    replica: int
+    """Weights, what goes with them, and activities, for each replica."""
+
+    def together(self, replicas: int = 1) -> int:
+        """Return the bytes for so many replicas."""
+        return self.data + replicas * self.replica
+
+
+def needs(trial: Trial) -> Need:
+    """Return what training a trial takes."""
+    dataset, net = trial.dataset, trial.net
     data = sum(dataset.examples) * math.prod(dataset.shape)
-    return data + _weight_bytes(trial, net) + _batch(trial) * _bytes_an_example(net)
+    return Need(data, _weight_bytes(trial, net) + _batch(trial) * _bytes_an_example(net))
 
 
 def _batch(trial: Trial) -> int:
@@ -64,8 +78,10 @@ def _batch(trial: Trial) -> int:
 
 def _weight_bytes(trial: Trial, net: Network) -> int:
     # Weights, their update, the best epoch's copy, a copy on the host, and the moments.
-    copies = 4 + trial.optimizer.moments
-    return copies * _FLOAT * (net.count() + count_feedback(trial, net))
+    copies, own = 4 + trial.optimizer.moments, net.count()
+    # Counting feedback takes torch a second to set up; a small network's is no larger than this.
+    feedback = count_feedback(trial, net) if own * _FLOAT > _SMALL else 2 * own
+    return copies * _FLOAT * (own + feedback)
 
 
 def _bytes_an_example(net: Network) -> int:
@@ -86,14 +102,12 @@ def fitting(trial: Trial, device: str) -> int | None:
 
     Raises `RequestError` where not even one does, with the size that would fit.
     """
-    net = trial.net
-    if net.count() * _FLOAT + _batch(trial) * _bytes_an_example(net) < _SMALL:
-        return None
-    free, need = available(device), needs(trial)
+    free, whole = available(device), needs(trial)
     if free is None:
         return None
+    need, net = whole.together(), trial.net
     if need <= free:
-        return free // need
+        return 1 + (free - need) // whole.replica
     asked = f"{trial.label} with batch size {trial.batch_size}"
     sizes = f"needs about {need / _GIB:,.1f} GiB of memory, {free / _GIB:,.1f} GiB are free"
     fixed = need - _batch(trial) * _bytes_an_example(net)

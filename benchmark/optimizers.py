@@ -64,6 +64,27 @@ class Sgd(Optimizer):
     def unused(self) -> dict[str, str]:
         return {} if self.momentum else {"nesterov": "momentum is 0"}
 
+    def fused(
+        self,
+        params: Sequence[Tensor],
+        updates: Sequence[Tensor],
+        moments: Sequence[Sequence[Tensor]],
+        counts: Sequence[Tensor],
+        rate: float,
+    ) -> bool:
+        import torch
+
+        kernel = getattr(torch, "_fused_sgd_", None)
+        if kernel is None:
+            return False
+        with torch.no_grad():
+            kernel(
+                params, updates, moments[0] if self.momentum else [], lr=self.lr * rate,
+                momentum=self.momentum, nesterov=self.nesterov, weight_decay=0.0, dampening=0.0,
+                maximize=False, is_first_step=False,
+            )  # fmt: skip
+        return True
+
     def delta(self, update: Tensor, moments: Moments, count: Tensor) -> tuple[Tensor, Moments]:
         velocity = moments[0] * self.momentum + update
         ahead = update + self.momentum * velocity if self.nesterov else velocity

@@ -35,8 +35,11 @@ def time_settings(
     trials: Sequence[Trial], store: Store, device: str, environment: str
 ) -> Iterator[str]:
     """Time a step of each trial, alone, and store it; yield a sentence where one fails."""
-    for start in range(0, len(trials), _AT_ONCE):
-        some = trials[start : start + _AT_ONCE]
+    from credbench.memory import fitting
+
+    size = min([_AT_ONCE, *(most for t in trials if (most := fitting(t, device)))])
+    for start in range(0, len(trials), size):
+        some = trials[start : start + size]
         try:
             _time(some, store, device, environment)
         except Exception as error:

@@ -37,7 +37,7 @@ def _numbers(value: Any) -> bool:
 
 
 def _some_numbers(value: Any) -> bool:
-    return _numbers(value) and bool(value)
+    return _numbers(value) and bool(value) and min(value) > 0
 
 
 def _words(value: Any) -> bool:

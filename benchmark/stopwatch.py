@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from credbench import environment
 from credbench.architectures import Architecture
-from credbench.commands import check_format, read_count, show, warn
-from credbench.errors import RequestError
+from credbench.commands import check_format, show, warn
+from credbench.errors import InterruptedRunError, RequestError
 from credbench.experiment import Trial, make_experiment
 from credbench.records import FORMAT
 from credbench.registry import Registry, source_hash
@@ -37,7 +38,7 @@ class _Block:
 def time_algorithms(
     registry: Registry,
     asked: Mapping[str, str],
-    depths: str,
+    depths: str | None,
     replicas: str,
     repeats: int,
     device: str,
@@ -48,25 +49,32 @@ def time_algorithms(
     """Time every combination, store one record and, over depths, a plot; print the table."""
     check_format(format)
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
-        raise RequestError(f"name {name!r}: expected letters, digits, dots, dashes, underscores")
+        raise RequestError(
+            f"name {name!r}: expected letters, digits, dots, dashes and underscores, at most 100"
+        )
     settings = {"dataset": "mnist", "epochs": "1"} | _with_depths(registry, asked, depths)
-    if "algorithm" in settings:
-        settings["algorithm"] += f",{REFERENCE}"
-    counts = [_whole("replicas", word) for word in replicas.split(",")]
-    blocks = [b for n in dict.fromkeys(counts) for b in _blocks(registry, settings, n)]
+    counts = [_whole("replicas", word, 10_000) for word in replicas.split(",")]
+    cells = _cells(registry, settings)
+    blocks = [b for n in dict.fromkeys(counts) for b in _blocks(cells, n)]
     where = resolve_device(device)
     _check_room(blocks, where)
-    record = _time(blocks, where, repeats)
-    path = _write(record, folder, name, bool(depths))
+    _check_writable(folder)
+    try:
+        record = _time(blocks, where, repeats)
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted: no record was made") from None
+    path = _write(record, folder, name, depths is not None)
     _show(record, format, path)
 
 
-def _with_depths(registry: Registry, asked: Mapping[str, str], depths: str) -> dict[str, str]:
+def _with_depths(
+    registry: Registry, asked: Mapping[str, str], depths: str | None
+) -> dict[str, str]:
     """Return the settings with each network at every depth asked for."""
     settings = dict(asked)
-    if not depths:
+    if depths is None:
         return settings
-    layers = [_whole("depths", word) for word in depths.split(",")]
+    layers = [_whole("depths", word, 9_999) for word in depths.split(",")]
     found = []
     for network in registry.axis("network", asked.get("network", "mlp")):
         assert isinstance(network, Architecture)
@@ -74,26 +82,37 @@ def _with_depths(registry: Registry, asked: Mapping[str, str], depths: str) -> d
     return settings | {"network": ",".join(found)}
 
 
-def _whole(key: str, text: str) -> int:
-    found = read_count(key, text.strip())
-    if found is None:
-        raise RequestError(f"{key} {text!r}: expected whole numbers, such as 1,8")
-    return found
+def _whole(key: str, text: str, most: int) -> int:
+    word = text.strip()
+    if not word.isdecimal() or not 0 < int(word) <= most:
+        raise RequestError(f"{key} {word!r}: expected whole numbers from 1 to {most:,}")
+    return int(word)
 
 
-def _blocks(registry: Registry, settings: Mapping[str, str], replicas: int) -> list[_Block]:
-    """Return what is timed in turns, in the order of the table."""
-    blocks: dict[tuple[object, ...], _Block] = {}
+def _cells(registry: Registry, settings: Mapping[str, str]) -> list[Trial]:
+    """Return one trial of each setting that can be timed, those of the reference among them."""
     experiment = make_experiment(registry, {**settings, "seeds": "1"})
-    warn(f"not applicable: {trial.label}: {trial.refusal}" for trial in experiment.refused)
+    beside = make_experiment(registry, {**settings, "seeds": "1", "algorithm": REFERENCE})
     for trial in experiment.trials:
         if trial.batch_size > trial.dataset.trainable:
             raise RequestError(
                 f"batch size {trial.batch_size}: {trial.dataset.name} has "
                 f"{trial.dataset.trainable} training images; give at most so many"
             )
+    warn(
+        f"not applicable: {trial.algorithm.spec(full=False)} on "
+        f"{trial.network.spec(full=False)}: {trial.refusal}"
+        for trial in experiment.refused
+    )
+    return list({t.setting: t for t in (*experiment.trials, *beside.trials)}.values())
+
+
+def _blocks(cells: Sequence[Trial], replicas: int) -> list[_Block]:
+    """Return what is timed in turns, in the order of the table."""
+    blocks: dict[tuple[object, ...], _Block] = {}
+    for trial in cells:
         if replicas > 1 and not trial.algorithm.capabilities.vectorizable:
-            warn([f"{trial.algorithm.name} cannot train as replicas: timed with one only"])
+            warn([f"{trial.algorithm.name} cannot train as replicas: {replicas} are not timed"])
             continue
         group = [replace(trial, seed=seed) for seed in range(replicas)]
         blocks.setdefault(trial.setting[1:], _Block(replicas, [])).groups.append(group)
@@ -101,8 +120,8 @@ def _blocks(registry: Registry, settings: Mapping[str, str], replicas: int) -> l
 
 
 def _check_room(blocks: Sequence[_Block], device: str) -> None:
-    """Raise `RequestError` for a program that does not fit in memory."""
-    from credbench.memory import fitting
+    """Raise `RequestError` for programs that do not fit in memory together."""
+    from credbench.memory import available, fitting, needs
 
     for block in blocks:
         for group in block.groups:
@@ -112,6 +131,30 @@ def _check_room(blocks: Sequence[_Block], device: str) -> None:
                     f"{block.replicas} replicas of {group[0].label} do not fit in the memory of "
                     f"{device}: give at most {most}"
                 )
+        free = available(device)
+        whole = sum(needs(group[0]).together(block.replicas) for group in block.groups)
+        if free is not None and whole > free:
+            raise RequestError(
+                f"the {len(block.groups)} algorithms on {block.groups[0][0].network.spec()} need "
+                f"about {whole / 2**30:,.1f} GiB together, {free / 2**30:,.1f} GiB are free on "
+                f"{device}: name fewer of them, or fewer replicas"
+            )
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> RequestError:
+    return RequestError(
+        f"the record cannot be written to {folder} ({error.strerror}): give --results-dir a "
+        "folder that can be written"
+    )
 
 
 def _time(blocks: Sequence[_Block], device: str, repeats: int) -> dict[str, Any]:
@@ -141,6 +184,7 @@ def _row(clocked: Clocked) -> dict[str, Any]:
         "trial": {k: v for k, v in trial.arguments.items() if k not in ("seed", "epochs")},
         "algorithm": trial.algorithm.spec(full=False),
         "network": trial.network.spec(full=False),
+        "family": _family(trial),
         "layers": trial.net.depth - 1,
         "source": source_hash(type(trial.algorithm)),
         "replicas": clocked.replicas,
@@ -154,6 +198,15 @@ def _row(clocked: Clocked) -> dict[str, Any]:
     }
 
 
+def _family(trial: Trial) -> str:
+    """Return what networks that differ in depth alone have in common."""
+    name, values = trial.network.name, trial.network.values()
+    widths = values.pop("hidden", None)
+    if isinstance(widths, tuple) and len(set(widths)) == 1:
+        values["width"] = widths[0]
+    return f"{name}[{','.join(f'{k}={v}' for k, v in values.items())}]"
+
+
 def _write(record: dict[str, Any], folder: Path, name: str | None, plot: bool) -> Path:
     place = folder / slug(environment.describe_machine(record["environment"]))
     text = json.dumps([record["environment"], [row["trial"] for row in record["rows"]]])
@@ -161,15 +214,13 @@ def _write(record: dict[str, Any], folder: Path, name: str | None, plot: bool) -
     path = place / f"{stem}.json"
     try:
         write_json(path, record)
+        path.with_suffix(".png").unlink(missing_ok=True)  # of an earlier record of this name
         if plot:
             from credbench.report.figures import plot_depth
 
             plot_depth(record, path.with_suffix(".png"))
     except OSError as error:
-        raise RequestError(
-            f"the record cannot be written to {place} ({error.strerror}): give --results-dir a "
-            "folder that can be written"
-        ) from error
+        raise _unwritable(place, error) from error
     return path
 
 

@@ -147,7 +147,8 @@ def frame(
             row |= {"status": NOT_APPLICABLE, "reason": refusals[id]}
         if record is not None:
             timing = timings.get((*setting_of(arguments), record.get("device")))
-            row |= _pace(timing) if timing else {}
+            if timing and timing["source"] == record.get("source"):
+                row |= _pace(timing)
         rows.append(row)
     return DataFrame(rows)
 

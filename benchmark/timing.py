@@ -15,11 +15,13 @@ import torch
 
 from credbench import environment
 from credbench.capture import Captured
+from credbench.errors import CredbenchError
 from credbench.experiment import Trial
 from credbench.group import Group
 from credbench.images import Dataset, Part, Splits
 from credbench.memory import PeakBytes, held
 from credbench.program import STAGES, Program, Stage
+from credbench.registry import last_line
 from credbench.training import now
 
 REPEATS = 5
@@ -71,7 +73,7 @@ def clock(
     """Time the steps of groups of trials, in turns, on random images of their dataset's form."""
     with torch.no_grad():
         data = random_data({t.dataset: t for group in groups for t in group}, device)
-        meters = [_Meter(group, data, device, stages) for group in groups]
+        meters = [_meter(group, data, device, stages) for group in groups]
         for _ in range(repeats):
             for stage in stages:
                 for meter in meters:
@@ -96,6 +98,20 @@ def _noise_part(dataset: Dataset, n: int) -> Part:
     return Part(x, torch.randint(dataset.classes, (n,)))
 
 
+def _meter(
+    trials: Sequence[Trial],
+    data: Mapping[Dataset, Splits],
+    device: torch.device,
+    stages: Sequence[Stage],
+) -> _Meter:
+    try:
+        return _Meter(trials, data, device, stages)
+    except Exception as error:
+        first = trials[0]
+        named = f"{first.algorithm.spec(full=False)} on {first.network.spec(full=False)}"
+        raise CredbenchError(f"{named} could not be timed: {last_line(error)}") from error
+
+
 class _Meter:
     """The three programs of one group, in every phase of an epoch."""
 
@@ -111,9 +127,9 @@ class _Meter:
         self.group.shuffle(1)
         self.size = min(trials[0].batch_size, self.group.order.shape[-1])
         self.programs = {stage: self._make(stage) for stage in stages}
-        peak = self._peak()
         for programs in self.programs.values():
             self._run(programs, _WARM_UP)
+        peak = self._peak()
         self.steps = self._enough_steps()
         bytes_held = held(self.group.tensors())
         self.clocked = Clocked(

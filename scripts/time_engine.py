@@ -70,7 +70,7 @@ def _one_run(registry: Registry, store: Store, n: int) -> dict[str, float]:
 
 
 def _outcome() -> Outcome:
-    curve = Curve(*([float(k) for k in range(20)] for _ in range(5)))
+    curve = Curve(*([float(k) for k in range(1, 21)] for _ in range(5)))
     scores = {part: Score(1.0, 99.0, 99.0, 99.0) for part in ("train", "validation", "test")}
     return Outcome(epoch=3, curve=curve, scores=scores, confusion=[[1] * 10] * 10)
 

@@ -45,7 +45,7 @@ def test_shared_storage_is_counted_once():
 def test_feedback_counts_and_is_not_made():
     """A terabyte of it: making it would end the test."""
     chain, skips = (
-        needs(trials(algorithm=a, network="mlp[hidden=200000x6]")[0])
+        needs(trials(algorithm=a, network="mlp[hidden=200000x6]")[0]).replica
         for a in ("lra-e", "rec-lra[gap=1]")
     )
     assert 1.9 < chain / skips < 2.1
@@ -71,15 +71,19 @@ def test_what_does_not_fit_is_refused_with_what_would(given, words, monkeypatch)
         assert fitting(fits, "cpu") == 1
 
 
-def test_small_trials_are_not_counted(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda device: 1000)
-    assert fitting(*trials(network="mlp[hidden=8]"), "cpu") is None
+def test_many_small_trials_count_too(monkeypatch):
+    (trial,) = trials(network="mlp[hidden=8]")
+    need = needs(trial)
+    monkeypatch.setattr(memory, "available", lambda device: need.together(7))
+    assert fitting(trial, "cpu") == 7
+    monkeypatch.setattr(memory, "available", lambda device: None)
+    assert fitting(trial, "cpu") is None
 
 
 def test_replicas_and_processes_are_as_many_as_fit(monkeypatch):
     members = trials(seeds="10", network="mlp[hidden=8000x2]")
     need = needs(members[0])
-    monkeypatch.setattr(memory, "available", lambda device: int(3.5 * need))
+    monkeypatch.setattr(memory, "available", lambda device: int(need.data + 3.5 * need.replica))
     cuda = Grouping("cuda", 1)
     assert [len(g) for g in cuda.groups(members)] == [3, 3, 3, 1]
     cpu = Grouping("cpu", 8)
@@ -99,13 +103,15 @@ def test_replicas_and_processes_are_as_many_as_fit(monkeypatch):
     ],
 )
 def test_the_device_and_the_network_decide_how_many_train_together(
-    device, workers, replicas, hidden, sizes
+    device, workers, replicas, hidden, sizes, monkeypatch
 ):
+    monkeypatch.setattr(memory, "available", lambda device: None)
     members = trials(seeds="40", dataset="digits", network=f"mlp[hidden={hidden}]")
     assert [len(g) for g in Grouping(device, workers, replicas).groups(members)] == sizes
 
 
-def test_programs_do_not_mix():
+def test_programs_do_not_mix(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda device: None)
     members = trials(seeds="2", algorithm="lra-e,dfa", dataset="mnist,fashion-mnist")
     groups = list(Grouping("cuda", 1).groups(members))
     assert [len(g) for g in groups] == [4, 4]

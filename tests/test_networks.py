@@ -170,4 +170,6 @@ def test_zero_weights_leave_a_residual_network_the_identity_of_its_groups():
 def test_residual_networks_need_equal_widths():
     with pytest.raises(RequestError, match="equally wide"):
         make("network", "res-mlp", hidden="8-4")
-    assert make("network", "res-mlp", hidden="8x2").deepened(6).hidden == (8,) * 6
+    with pytest.raises(RequestError, match="no residual connection"):
+        make("network", "res-mlp", hidden="8x2", gap=2)
+    assert make("network", "res-mlp", hidden="8x3").deepened(6).hidden == (8,) * 6

@@ -65,13 +65,13 @@ def record(seed, error, **facts):
         "status": "done",
         "scores": dict.fromkeys(("train", "validation", "test"), measures),
         "curve": {"seconds": [9.0, 1.0, 2.0 + seed]},
-        "phases": ["train"], "group": 1, "surrogate": "", "device": "cpu",
+        "phases": ["train"], "group": 1, "surrogate": "", "device": "cpu", "source": "s",
     } | facts  # fmt: skip
 
 
 def timing(*seconds):
     """What a timing run of the records' setting found."""
-    return {(*setting_of(ARGUMENTS), "cpu"): {"epoch_seconds": list(seconds)}}
+    return {(*setting_of(ARGUMENTS), "cpu"): {"epoch_seconds": list(seconds), "source": "s"}}
 
 
 def rows(*records, missing=0, timings=()):
@@ -93,8 +93,9 @@ def test_time_comes_from_a_timing_run_on_the_trials_device():
     (row,) = rows(record(0, 3.0), timings=timing(0.5, 0.4, 0.6, 0.3, 9.0))
     assert (row.seconds.median, row.seconds.low, row.seconds.high) == (0.5, 0.4, 0.6)
     assert row.timed and Table("t", [row]).cells()[0][-2] == "0.5"
-    (elsewhere,) = rows(record(0, 3.0, device="cuda"), timings=timing(0.5))
-    assert not elsewhere.timed
+    for other in ({"device": "cuda"}, {"source": "of another version"}):
+        (elsewhere,) = rows(record(0, 3.0, **other), timings=timing(0.5))
+        assert not elsewhere.timed
 
 
 def test_absent_and_present_numbers_of_one_axis_keep_their_spelling():
@@ -131,7 +132,7 @@ def test_marks_are_explained():
     assert cells[0] == "rec-lra[beta=0.5]†" and cells[-2] == "2*‡"
     notes = "\n".join(table.footnotes())
     for words in ("† φ′ replaced: straight-through", "‡ not from a timing run",
-                  "4 of them in one program", "* one epoch",
+                  "a program of up to 4 of them", "* one epoch",
                   "Hardware: a machine.", "epochs 2", "adam[lr=0.0002,"):  # fmt: skip
         assert words in notes
 

@@ -48,12 +48,12 @@ def test_the_command_times_beside_backprop(credbench, tmp_path):
     (table,) = json.loads(ran.stdout)
     assert len(table["rows"]) == 8
     for row in table["rows"]:
-        assert row["layers"] in (1, 3) and row["replicas"] in ("1", "2")
+        assert row["layers"] in (1, 3) and row["replicas"] in (1, 2)
         assert (row["algorithm"] == "backprop") == (row["ratio"] == 1.0)
-        assert row["forward"] + row["credit"] + row["optimizer"] == pytest.approx(
-            row["step"], rel=1
-        )
-        assert row["samples_per_second"] == pytest.approx(32 * int(row["replicas"]) / row["step"])
+        parts = sum(row[f"{part}_seconds"] for part in ("forward", "credit", "optimizer"))
+        assert parts == pytest.approx(row["step_seconds"], rel=1)  # medians, each of its own
+        samples = row["batch_size"] * row["replicas"]
+        assert row["samples_per_second"] == pytest.approx(samples / row["step_seconds"])
     (path,) = tmp_path.glob("results/timing/*/mine.json")
     record = json.loads(path.read_text())
     assert record["environment"]["command"].startswith("credbench time -a dfa")
@@ -84,6 +84,11 @@ def test_ratios_are_of_the_same_repeat():
         (("--depths", "2", "-n", "mlp[hidden=8-4]"), ("mlp[hidden=8-4]", "equally wide")),
         (("--replicas", "0"), ("replicas", "'0'")),
         (("--replicas", "auto"), ("replicas", "whole numbers")),
+        (("--replicas", "10000"), ("10000 replicas", "give at most")),
+        (("--depths", "10000"), ("depths '10000'", "from 1 to 9,999")),
+        (("--depths", ""), ("depths ''",)),
+        (("-n", "res-mlp", "-a", "target-prop"), ("not applicable: target-prop on res-mlp",)),
+        (("--results-dir", "/dev/null/x"), ("cannot be written",)),
         (("--repeats", "0"), ("repeats",)),
         (("--name", "../x"), ("../x", "letters")),
         (("--device", "tpu"), ("tpu", "cuda")),
@@ -100,6 +105,29 @@ def test_wrong_requests_get_a_sentence(credbench, arguments, words):
     assert ran.stdout == "" and len(ran.stderr.strip().splitlines()) == 1
     for word in words:
         assert word in ran.stderr
+
+
+def test_what_fails_is_named(credbench, tmp_path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "from credbench.algorithms.backprop import Backprop\n"
+        "class Bad(Backprop):\n    name = 'bad'\n"
+        "    def updates(self, step):\n        raise KeyError('x')\n"
+    )
+    ran = credbench("time", "-a", "bad", "--plugin", plugin, *SMALL, code=1)
+    assert ran.stderr.count("\n") == 1 and "bad on mlp[hidden=8] could not be timed" in ran.stderr
+
+
+def test_programs_that_fit_alone_may_not_fit_together(monkeypatch):
+    from credbench import memory, stopwatch
+    from credbench.errors import RequestError
+
+    cells = make_experiment(REGISTRY, {"seeds": "1", "network": "mlp[hidden=2000x2]"}).trials
+    blocks = stopwatch._blocks(cells, 1)
+    largest = max(memory.needs(trial).together() for trial in cells)
+    monkeypatch.setattr(memory, "available", lambda device: largest + 1)
+    with pytest.raises(RequestError, match=r"6 algorithms on .* together"):
+        stopwatch._check_room(blocks, "cpu")
 
 
 def test_a_run_times_each_setting_once(credbench, tmp_path):

@@ -21,6 +21,16 @@ def style(algorithm: str) -> dict[str, Any]:
     return {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)]}
 
 
+def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the points of one line share: all but the depth."""
+    trial = row["trial"]
+    return (
+        row["algorithm"], row["family"], trial["dataset"], trial["activation"],
+        trial["optimizer"].partition("[")[0], f"batch {trial['batch_size']}",
+        f"norm {trial['clip_norm']}", f"replicas {row['replicas']}",
+    )  # fmt: skip
+
+
 def plot_depth(record: Mapping[str, Any], path: Path) -> None:
     """Draw the time of a step over the number of hidden layers, quartiles as bars."""
     import matplotlib
@@ -28,15 +38,16 @@ def plot_depth(record: Mapping[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    lines: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
+    lines: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in record["rows"]:
-        key = (row["algorithm"], row["trial"]["batch_size"], row["replicas"])
-        lines.setdefault(key, []).append(row)
-    several = len({key[1:] for key in lines}) > 1
+        lines.setdefault(_line(row), []).append(row)
+    told = [len(set(column)) > 1 for column in zip(*lines, strict=True)]
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     styles = ("-", "--", ":", "-.")
     seen: dict[str, int] = {}
-    for (algorithm, batch, replicas), rows in lines.items():
+    for line, rows in lines.items():
+        algorithm = line[0]
+        words = [word for word, tell in zip(line[1:], told[1:], strict=True) if tell]
         rows = sorted(rows, key=lambda row: row["layers"])
         found = [spread(row["seconds"]["step"]) for row in rows]
         medians = [1e3 * each.median for each in found]
@@ -46,7 +57,7 @@ def plot_depth(record: Mapping[str, Any], path: Path) -> None:
         axes.errorbar(
             [row["layers"] for row in rows], medians, [below, above], capsize=2, markersize=5,
             linestyle=styles[seen.get(name, 0) % len(styles)], **style(algorithm),
-            label=algorithm + (f", batch {batch}, replicas {replicas}" if several else ""),
+            label=", ".join([algorithm, *words]),
         )  # fmt: skip
         seen[name] = seen.get(name, 0) + 1
     ticks = sorted({row["layers"] for row in record["rows"]})

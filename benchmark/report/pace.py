@@ -81,12 +81,14 @@ class PaceTable:
         same = {
             axis: _value(rows[0], axis)
             for axis in _AXES
-            if axis not in self._axes() and _value(rows[0], axis) != "None"
+            if axis not in self._axes() and _value(rows[0], axis) != "none"
         }
         loads = [load for row in rows for load in row["loads"]]
         return [
             *([f"{_PASSES} a step is a batch in each of several phases."]
               if any(row["phases"] > 1 for row in rows) else []),
+            *(["≈ 0: a difference of programs that the repeats do not resolve."]
+              if any("≈ 0" in cells for cells in self.cells()) else []),
             *([f"{_EAGER} not captured." ] if any(map(self._eager, rows)) else []),
             "All rows: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in same.items()) + ".",
             f"Random images of the dataset's shape; medians (and quartiles) of "
@@ -95,6 +97,7 @@ class PaceTable:
             "repeats; warm-up and capture excluded.",
             f"Hardware: {environment.describe(where)}"
             + (f"; load average {min(loads):.1f} to {max(loads):.1f}." if loads else "."),
+            "Peak: weights, feedback, moments, and the most that a step holds beside them.",
             f"Building, warm-up and capture: {_longest(rows):.2g} s a program at most.",
             f"Command: {where['command']}",
         ]  # fmt: skip
@@ -104,10 +107,11 @@ class PaceTable:
         return [self._flat(row) for row in self.record["rows"]]
 
     def _flat(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        flat = {axis: _value(row, axis) for axis in _AXES} | {"algorithm": row["algorithm"]}
+        flat = {axis: _raw(row, axis) for axis in _AXES} | {"algorithm": row["algorithm"]}
         for part, values in row["seconds"].items():
             found = spread(values)
-            flat |= {part: found.median, f"{part}_low": found.low, f"{part}_high": found.high}
+            key = f"{part}_seconds"
+            flat |= {key: found.median, f"{key}_low": found.low, f"{key}_high": found.high}
         ratio = self.ratio(row)
         return flat | {
             "ratio": ratio.median if ratio else None,
@@ -123,12 +127,17 @@ class PaceTable:
         }
 
 
+def _raw(row: Mapping[str, Any], axis: str) -> Any:
+    return row[axis] if axis in row else row["trial"][axis]
+
+
 def _value(row: Mapping[str, Any], axis: str) -> str:
-    return str(row[axis] if axis in row else row["trial"][axis])
+    found = _raw(row, axis)
+    return "none" if found is None else str(found)
 
 
 def _micro(seconds: float) -> str:
-    return f"{seconds * 1e6:,.0f}"
+    return f"{seconds * 1e6:,.0f}" if seconds > 0 else "≈ 0"
 
 
 def _longest(rows: Sequence[Mapping[str, Any]]) -> float:

@@ -95,7 +95,7 @@ class Table:
             marks.append(f"{_PASSES} one epoch is several passes over the data.")
         marks += [
             f"{_UNTIMED} not from a timing run: measured while other trials trained"
-            + (f", {row.group} of them in one program." if row.group > 1 else ".")
+            + (f"; the time of a program of up to {row.group} of them." if row.group > 1 else ".")
             for row in self.rows
             if row.seconds is not None and not row.timed
         ]
@@ -105,9 +105,12 @@ class Table:
             if axis not in varying(self.rows) and value != "none"
         }
         common = ", ".join(f"{axis.replace('_', ' ')} {value}" for axis, value in constant.items())
+        timed = any(row.timed for row in self.rows)
         protocol = (
             "Mean ± 95 % interval (Student t) over n seeds; macro averages on test; epoch chosen "
-            "on validation; median s/epoch of one replica trained alone, evaluation excluded."
+            "on validation; "
+            + ("median s/epoch of one replica alone" if timed else "median s/epoch")
+            + ", evaluation excluded."
         )
         return [*dict.fromkeys(marks), *([f"All rows: {common}."] if common else []), protocol,
                 *self.notes]  # fmt: skip
