@@ -44,20 +44,38 @@ def _axis(*names: str, help: str, metavar: str = "LIST") -> Any:
     return typer.Option(*names, help=help, show_default=False, metavar=metavar)
 
 
+Algorithms = Annotated[
+    str | None,
+    _axis("-a", "--algorithm", help="Algorithms, a comma list [default: all]."),
+]
+Activations = Annotated[
+    str | None,
+    _axis("-f", "--activation", help="Activations [default: tanh]."),
+]
+BatchSizes = Annotated[
+    str | None,
+    _axis("-b", "--batch-size", help="Images a step [default: 32]."),
+]
+ClipNorms = Annotated[
+    str | None,
+    _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
+]
+Device = Annotated[
+    str | None,
+    _axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto]."),
+]
+
+
 @app.command()
 def run(
     experiment: Annotated[
         Path | None, typer.Argument(help="A YAML file whose keys are the options below.")
     ] = None,
-    algorithm: Annotated[
-        str | None, _axis("-a", "--algorithm", help="Algorithms, a comma list [default: all].")
-    ] = None,
+    algorithm: Algorithms = None,
     dataset: Annotated[
         str | None, _axis("-d", "--dataset", help="Datasets [default: digits].")
     ] = None,
-    activation: Annotated[
-        str | None, _axis("-f", "--activation", help="Activations [default: tanh].")
-    ] = None,
+    activation: Activations = None,
     network: Annotated[
         str | None,
         _axis("-n", "--network", help="Networks, such as 'mlp[hidden=256x3]' [default: mlp]."),
@@ -69,13 +87,8 @@ def run(
         str | None,
         _axis("--init", help="Initial weights [default: gaussian, σ = 0.05]."),
     ] = None,
-    batch_size: Annotated[
-        str | None, _axis("-b", "--batch-size", help="Images a step [default: 32].")
-    ] = None,
-    clip_norm: Annotated[
-        str | None,
-        _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
-    ] = None,
+    batch_size: BatchSizes = None,
+    clip_norm: ClipNorms = None,
     epochs: Annotated[
         str | None,
         _axis("-e", "--epochs", metavar="N", help="Epochs [default: the dataset's own]."),
@@ -97,9 +110,7 @@ def run(
         str | None,
         _axis("--name", metavar="NAME", help="The experiment's name [default: its datasets]."),
     ] = None,
-    device: Annotated[
-        str | None, _axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto].")
-    ] = None,
+    device: Device = None,
     data_dir: Annotated[
         str | None,
         _axis(
@@ -156,16 +167,12 @@ def run(
 
 @app.command("time")
 def time_(
-    algorithm: Annotated[
-        str | None, _axis("-a", "--algorithm", help="Algorithms, a comma list [default: all].")
-    ] = None,
+    algorithm: Algorithms = None,
     dataset: Annotated[
         str | None,
         _axis("-d", "--dataset", help="Whose images' shape is used, at random [default: mnist]."),
     ] = None,
-    activation: Annotated[
-        str | None, _axis("-f", "--activation", help="Activations [default: tanh].")
-    ] = None,
+    activation: Activations = None,
     network: Annotated[
         str | None,
         _axis("-n", "--network", help="Networks, 'mlp[hidden=256x8]' [default: mlp]."),
@@ -177,13 +184,8 @@ def time_(
     optimizer: Annotated[
         str | None, _axis("-o", "--optimizer", help="Optimisers [default: adam].")
     ] = None,
-    batch_size: Annotated[
-        str | None, _axis("-b", "--batch-size", help="Images a step [default: 32].")
-    ] = None,
-    clip_norm: Annotated[
-        str | None,
-        _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
-    ] = None,
+    batch_size: BatchSizes = None,
+    clip_norm: ClipNorms = None,
     replicas: Annotated[
         str | None,
         _axis("--replicas", help="Trials in one program, such as 1,64 [default: 1]."),
@@ -191,9 +193,7 @@ def time_(
     repeats: Annotated[
         int, typer.Option(min=1, max=1000, help="How often each time is taken.")
     ] = 5,
-    device: Annotated[
-        str | None, _axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto].")
-    ] = None,
+    device: Device = None,
     name: Annotated[
         str | None, _axis("--name", metavar="NAME", help="The record's name [default: its hash].")
     ] = None,
