@@ -34,17 +34,30 @@ def untimed(trials: Sequence[Trial], store: Store, device: str) -> list[Trial]:
 def time_settings(
     trials: Sequence[Trial], store: Store, device: str, environment: str
 ) -> Iterator[str]:
-    """Time a step of each trial, alone, and store it; yield a sentence where one fails."""
-    from credbench.memory import fitting
+    """Time a step of each trial, as one replica, and store it; yield a sentence where one fails.
 
-    size = min([_AT_ONCE, *(most for t in trials if (most := fitting(t, device)))])
-    for start in range(0, len(trials), size):
-        some = trials[start : start + size]
+    Several take turns; where that fails, for want of memory or through one of them, each is
+    timed on its own.
+    """
+    for start in range(0, len(trials), _AT_ONCE):
+        some = trials[start : start + _AT_ONCE]
         try:
+            _check_room(some, device)
             _time(some, store, device, environment)
         except Exception as error:
-            names = ", ".join(dict.fromkeys(trial.algorithm.name for trial in some))
-            yield f"{names} could not be timed: {last_line(error)}"
+            if len(some) == 1:
+                yield f"{some[0].label} could not be timed: {last_line(error)}"
+                continue
+            for trial in some:
+                yield from time_settings([trial], store, device, environment)
+
+
+def _check_room(trials: Sequence[Trial], device: str) -> None:
+    from credbench.memory import available, needs
+
+    free = available(device)
+    if free is not None and sum(needs(trial).together() for trial in trials) > free:
+        raise MemoryError(f"not enough memory is free on {device}")
 
 
 def _time(trials: Sequence[Trial], store: Store, device: str, environment: str) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from credbench import memory, pace, stopwatch
+from credbench.errors import RequestError
 from credbench.experiment import make_experiment
 from credbench.report.pace import PaceTable
+from credbench.store import Store
 from credbench.timing import clock, epoch_seconds
 from helpers import REGISTRY
 
@@ -119,9 +122,6 @@ def test_what_fails_is_named(credbench, tmp_path):
 
 
 def test_programs_that_fit_alone_may_not_fit_together(monkeypatch):
-    from credbench import memory, stopwatch
-    from credbench.errors import RequestError
-
     cells = make_experiment(REGISTRY, {"seeds": "1", "network": "mlp[hidden=2000x2]"}).trials
     blocks = stopwatch._blocks(cells, 1)
     largest = max(memory.needs(trial).together() for trial in cells)
@@ -151,6 +151,28 @@ def test_a_run_times_each_setting_once(credbench, tmp_path):
 def start(script, *arguments, cwd):
     command = [str(word) for word in (sys.executable, SCRIPTS / script, *arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
+
+
+def test_one_that_cannot_be_timed_leaves_the_others_theirs(tmp_path, monkeypatch):
+    settings = {"algorithm": "fa,dfa,backprop", "seeds": "1", "network": "mlp[hidden=8]"}
+    trials, store = make_experiment(REGISTRY, settings).trials, Store(tmp_path, "x")
+    broken = type(trials[1].algorithm)
+    monkeypatch.setattr(broken, "updates", lambda self, step: 1 / 0)
+    (problem,) = pace.time_settings(trials, store, "cpu", "an environment")
+    assert trials[1].label in problem and "ZeroDivisionError" in problem
+    assert {key[0] for key in store.timings()} == {"backprop", trials[0].algorithm.spec()}
+
+
+def test_want_of_memory_is_told_and_stops_nothing(tmp_path, monkeypatch):
+    settings = {"algorithm": "fa,dfa", "seeds": "1", "network": "mlp[hidden=8]"}
+    trials, store = make_experiment(REGISTRY, settings).trials, Store(tmp_path, "x")
+    monkeypatch.setattr(memory, "available", lambda device: 1000)
+    problems = list(pace.time_settings(trials, store, "cpu", "an environment"))
+    assert len(problems) == 2 and all("memory" in problem for problem in problems)
+    one = memory.needs(trials[0]).together()
+    monkeypatch.setattr(memory, "available", lambda device: one + one // 2)
+    assert not list(pace.time_settings(trials, store, "cpu", "an environment"))
+    assert len(store.timings()) == 2
 
 
 def run(script, *arguments, cwd):
