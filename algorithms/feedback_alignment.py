@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from credbench import Network
-    from credbench.blocks import Arrays
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,10 @@ class FeedbackAlignment(_RandomFeedback):
 
     def updates(self, step: Step) -> Updates:
         """Carry the output error down through B."""
-        above = range(2, step.net.depth + 1)
-        carriers: list[Arrays] = [{}, *({"weight": step.feedback[f"B{k}"]} for k in above)]
+        carriers = {k: step.feedback[f"B{k}"] for k in range(2, step.net.depth + 1)}
         a = step.forward()
-        return step.updates(a, step.net.chain_errors(carriers, a, step.output_error(a)))
+        top = step.output_error(a)
+        return step.updates(a, step.net.chain_errors(step.params, a, top, carriers))
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,66 @@
 """Local representation alignment with error synapses.
 
 LRA-E    (Ororbia & Mali 2019, arXiv 1805.11703): error synapses between adjacent layers.
-rec-LRA  (Ororbia et al. 2020, arXiv 2002.03911): from the output to every g-th layer as well.
+rec-LRA  (Ororbia et al. 2020, arXiv 2002.03911): see recursive_lra.py; what they share is here.
 
-    e_L = softmax(z_L) − y,    d_i = E_{j→i} e_j,    e_i = z_i − φ(h_i − β d_i)
+    e_L = softmax(z_L) − y,    d_i = Σ_j E_{j→i} e_j,    δ_i = z_i − φ(h_i − β d_i)
+    e_i = a δ_i + (1 − a) sign(δ_i)                      (a = 1 but for the L1 / L2 mix)
     ΔW_i = e_i z_{i−1}ᵀ        ΔE_{j→i} = γ z_i e_jᵀ, which is γ (ΔW_j)ᵀ between neighbours
 
 No φ′ appears: e_i holds it to first order. E descends along ΔE as W does along ΔW, as in the
 authors' code; the sign printed in the paper makes E grow without bound, and is kept as a
-labelled variant only.
+labelled variant only. E may also descend the discrepancy Σ_i a δ_i²/2 + (1 − a) |δ_i| itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from credbench import Activities, Layers, Learner, Network, Search, Step, Updates, parameter
+from credbench import (
+    Activities,
+    Capabilities,
+    Layers,
+    Learner,
+    Network,
+    Search,
+    Step,
+    Updates,
+    parameter,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_RULES = ("transpose", "fixed", "printed")
+
+_RULES = ("transpose", "discrepancy", "fixed", "printed")
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Layers of one shape that get their errors together, from the same sources."""
+
+    layers: tuple[int, ...]
+    sources: tuple[int, ...]
+    via: str
+    """How errors come: by synapses from each source to each layer (`dense`), by one in the
+    layout of the weight above (`mirror`), down through that weight (`backprop`), or as they
+    are (`hebbian`)."""
+
+    @classmethod
+    def adjacent(cls, layer: int) -> Wave:
+        """Return the wave of a layer that hears from the one above."""
+        return cls((layer,), (layer + 1,), "mirror")
+
+    def synapses(self, depth: int) -> dict[int, str]:
+        """Return the name of the feedback entry for each source."""
+        if self.via == "mirror":
+            return {self.sources[0]: f"E{self.layers[0]}"}
+        if self.via != "dense":
+            return {}
+        to = "-".join(map(str, self.layers))
+        return {j: f"S{to}" if j == depth else f"S{j}>{to}" for j in self.sources}
 
 
 @dataclass(frozen=True)
@@ -57,35 +95,58 @@ class LraE(Learner):
     )
     rule: str = parameter(
         "transpose",
-        help="how error synapses learn: +γ z_i e_jᵀ (transpose), not at all (fixed), "
-        "or −γ d_i e_jᵀ as printed in arXiv 2002.03911, which diverges (printed)",
+        help="how error synapses learn: +γ z_i e_jᵀ (transpose), down the gradient of the "
+        "discrepancy (discrepancy), not at all (fixed), or −γ d_i e_jᵀ as printed in arXiv "
+        "2002.03911, which diverges (printed)",
         source="the authors' code",
         choices=_RULES,
         structural=True,
     )
+    l2: float = parameter(
+        1.0,
+        help="a: weight of the difference in an error neuron, beside 1 − a of its sign",
+        source="the AAAI 2023 appendix of arXiv 2002.03911, as quoted by others: 0.24",
+        minimum=0,
+        maximum=1,
+        search=Search(choices=(0.24, 1.0)),
+        structural=True,
+    )
+
+    def __post_init__(self) -> None:
+        """Say so where φ′ is needed after all."""
+        if self.derivative_for():
+            object.__setattr__(self, "capabilities", Capabilities(needs_derivative=True))
+
+    def derivative_for(self) -> str:
+        """Return what φ′ is needed for; empty where it is not."""
+        return "the gradient of the discrepancy" if self.rule == "discrepancy" else ""
 
     def unused(self) -> dict[str, str]:
         """γ scales learning that fixed synapses do not do."""
         return {"gamma": "the error synapses are fixed"} if self.rule == "fixed" else {}
 
-    def skips(self, net: Network) -> list[tuple[int, ...]]:
-        """Return the layers that hear from the output directly, grouped by shape."""
-        return []
+    def waves(self, net: Network) -> list[Wave]:
+        """Return the layers in the order in which they get their errors."""
+        return [Wave.adjacent(i) for i in reversed(net.hidden)]
+
+    def mix(self, wave: Wave) -> float:
+        """Return a for the layers of a wave."""
+        return self.l2
 
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw E: adjacent ones in the layout of the weight they mirror, skips stacked.
+        """Draw E: those that mirror a weight in its layout, the others stacked.
 
-        A stack of skips holds E_{L→i}ᵀ for layers of one width: (layers, classes, units).
+        A stack holds E_{j→i}ᵀ for layers of one width: (layers, units of j, units of i).
         """
         import torch
 
-        skips = self.skips(net)
-        made = {
-            f"E{i}": net.random_weight(i + 1, self.sigma, generator) for i in _adjacent(net, skips)
-        }
-        for layers in skips:
-            shape = (len(layers), net.width(net.depth), net.width(layers[0]))
-            made[_skip_name(layers)] = torch.randn(shape, generator=generator) * self.sigma
+        waves, made = self.waves(net), {}
+        for wave in sorted((w for w in waves if w.via == "mirror"), key=lambda w: w.layers):
+            made[f"E{wave.layers[0]}"] = net.random_weight(wave.sources[0], self.sigma, generator)
+        for wave in (w for w in waves if w.via == "dense"):
+            for j, name in wave.synapses(net.depth).items():
+                shape = (len(wave.layers), net.width(j), net.width(wave.layers[0]))
+                made[name] = torch.randn(shape, generator=generator) * self.sigma
         return made
 
     def rate(self, name: str) -> float:
@@ -95,96 +156,96 @@ class LraE(Learner):
     def updates(self, step: Step) -> Updates:
         """Give every hidden layer a target and, with it, an error; nothing else is carried.
 
-        The layers of a skip stack take one product and one elementwise step, however many.
+        The layers of a wave take one product and one elementwise step, however many.
         """
         a, net = step.forward(), step.net
         errors, moves = Layers({net.depth: step.output_error(a)}), {}
-        skips = self.skips(net)
-        adjacent = _adjacent(net, skips)
-        for layers in skips:
-            name, h, z = _skip_name(layers), a.h.stacked(layers), a.z.stacked(layers)
-            moves[name] = (self.beta * errors[net.depth] @ step.feedback[name]).view_as(h)
-            errors.put(layers, net.activation.difference(h, z, moves[name]))
-        for i in reversed(adjacent):
-            moves[f"E{i}"] = _carry(step, a, i, self.beta * errors[i + 1])
-            errors[i] = net.activation.difference(a.h[i], a.z[i], moves[f"E{i}"])
+        waves = self.waves(net)
+        for wave in waves:
+            if wave.via == "hebbian":
+                errors.put(wave.layers, errors[wave.sources[0]].unsqueeze(0))
+            elif wave.via == "backprop":
+                self._carry_down(step, a, wave, errors)
+            else:
+                moves[wave] = self._move(step, a, wave, errors)
+                h, z = _of(a.h, wave), _of(a.z, wave)
+                difference = net.activation.difference(h, z, moves[wave])
+                _put(errors, wave, self._error_neuron(difference, wave))
         made = step.updates(a, errors)
-        feedback = self._skip_updates(step, a, errors, moves) if skips else {}
-        if adjacent:
-            feedback |= self._adjacent_updates(step, adjacent, errors, moves, made)
-        return Updates(made.params, feedback, logits=made.logits)
-
-    def _skip_updates(
-        self, step: Step, a: Activities, errors: Layers, moves: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
         if self.rule == "fixed":
-            return {}
-        mean = errors[step.net.depth] / len(step.x)
-        found = {}
-        for layers in self.skips(step.net):
-            printed = self.rule == "printed"
-            post = -moves[_skip_name(layers)] / self.beta if printed else a.z.stacked(layers)
-            found[_skip_name(layers)] = mean.T @ post.flatten(2)
-        return found
+            return made
+        feedback: dict[str, Tensor] = {}
+        mirrored = net.views(made.params) if self.rule == "transpose" else []
+        for wave, move in moves.items():
+            if wave.via == "mirror" and mirrored:
+                i = wave.layers[0]
+                feedback[f"E{i}"] = mirrored[i]["weight"]
+            else:
+                feedback |= self._synapse_updates(step, a, wave, errors, move)
+        return replace(made, feedback=feedback)
 
-    def _adjacent_updates(
-        self,
-        step: Step,
-        adjacent: list[int],
-        errors: Layers,
-        moves: dict[str, Tensor],
-        made: Updates,
+    @staticmethod
+    def _carry_down(step: Step, a: Activities, wave: Wave, errors: Layers) -> None:
+        (i,), (j,) = wave.layers, wave.sources
+        below = step.net.blocks[i].adjoint(step.params[i], a.z[i], errors[j], _earlier(step, a, j))
+        errors[i] = step.net.activation.backward(a.h[i], a.z[i], below[0])
+
+    def _move(self, step: Step, a: Activities, wave: Wave, errors: Layers) -> Tensor:
+        """Return β d for the layers of a wave."""
+        total: Tensor | None = None
+        for j, name in wave.synapses(step.net.depth).items():
+            signal, synapse = self.beta * errors[j], step.feedback[name]
+            if wave.via == "mirror":
+                i = wave.layers[0]
+                earlier = _earlier(step, a, j)
+                return step.net.blocks[i].adjoint(step.params[i], a.z[i], signal, earlier, synapse)[
+                    0
+                ]
+            carried = signal @ synapse
+            total = carried if total is None else total + carried
+        assert total is not None  # a wave has a source
+        return total.view_as(_of(a.z, wave))
+
+    def _error_neuron(self, difference: Tensor, wave: Wave) -> Tensor:
+        mix = self.mix(wave)
+        return difference if mix == 1 else mix * difference + (1 - mix) * difference.sign()
+
+    def _synapse_updates(
+        self, step: Step, a: Activities, wave: Wave, errors: Layers, move: Tensor
     ) -> dict[str, Tensor]:
-        if self.rule == "fixed":
-            return {}
+        names = wave.synapses(step.net.depth)
+        post = self._post(step, a, wave, errors, move)
+        if wave.via == "mirror":
+            ((j, name),) = names.items()
+            block, params = step.net.blocks[j - 1], step.params[j - 1]
+            return {name: block.gradient(params, post, errors[j])["weight"]}
+        stacked = post.flatten(2)
+        return {name: (errors[j] / len(step.x)).T @ stacked for j, name in names.items()}
+
+    def _post(self, step: Step, a: Activities, wave: Wave, errors: Layers, move: Tensor) -> Tensor:
+        """Return what stands at the receiving end of a synapse's update."""
+        z = _of(a.z, wave)
         if self.rule == "transpose":
-            weights = step.net.views(made.params)
-            return {f"E{i}": weights[i]["weight"] for i in adjacent}
-        found = {}
-        for i in adjacent:
-            signal = moves[f"E{i}"] / self.beta
-            gradient = step.net.blocks[i].gradient(step.params[i], signal, errors[i + 1])
-            found[f"E{i}"] = -gradient["weight"]
-        return found
+            return z
+        if self.rule == "printed":
+            return -move / self.beta
+        h, phi = _of(a.h, wave), step.net.activation
+        target = z - phi.difference(h, z, move)
+        return self.beta * phi.backward(h - move, target, _of(errors, wave))
 
 
-@dataclass(frozen=True)
-class RecLra(LraE):
-    """Every g-th layer hears from the output directly, those between from the layer above."""
-
-    name: ClassVar[str] = "rec-lra"
-    summary: ClassVar[str] = "recursive LRA: skip-error synapses from the output"
-    paper: ClassVar[str] = "Ororbia, Mali, Kifer & Giles 2020, arXiv 2002.03911"
-    equation: ClassVar[str] = "e_l = z_l − φ(h_l − β E_{L→l} e_L) where g divides l, else as lra-e"
-
-    gap: int = parameter(
-        2,
-        help="g: layers g, 2g, … have skip-error synapses from the output; 1 is every layer",
-        unit="layers",
-        source="arXiv 2002.03911, Algorithm 2; every second layer in its MLPs",
-        minimum=1,
-        maximum=1_000_000,
-        search=Search(choices=(1, 2, 4)),
-        structural=True,
-    )
-
-    def skips(self, net: Network) -> list[tuple[int, ...]]:
-        """Return every g-th hidden layer, grouped by shape."""
-        return net.alike(range(self.gap, net.depth, self.gap))
+def _of(each: Layers, wave: Wave) -> Tensor:
+    """Return the tensors of a wave's layers: as they are for one alone, else stacked."""
+    return each[wave.layers[0]] if wave.via == "mirror" else each.stacked(wave.layers)
 
 
-def _adjacent(net: Network, skips: list[tuple[int, ...]]) -> list[int]:
-    if sum(map(len, skips)) == len(net.hidden):
-        return []
-    skipped = {i for layers in skips for i in layers}
-    return [i for i in net.hidden if i not in skipped]
+def _put(errors: Layers, wave: Wave, found: Tensor) -> None:
+    if wave.via == "mirror":
+        errors[wave.layers[0]] = found
+    else:
+        errors.put(wave.layers, found)
 
 
-def _skip_name(layers: tuple[int, ...]) -> str:
-    return "S" + "-".join(map(str, layers))
-
-
-def _carry(step: Step, a: Activities, i: int, error: Tensor) -> Tensor:
-    """Return E_{i+1→i} e for an error at layer i + 1."""
-    mirrored = {"weight": step.feedback[f"E{i}"]}
-    return step.net.blocks[i].adjoint(mirrored, a.z[i], error)[0]
+def _earlier(step: Step, a: Activities, layer: int) -> Tensor | None:
+    number = step.net.blocks[layer - 1].earlier
+    return None if number is None else a.z[number]

@@ -133,13 +133,14 @@ class Relu(Activation):
 
     name: ClassVar[str] = "relu"
     formula: ClassVar[str] = "max(h, 0)"
-    derivative_formula: ClassVar[str] = "1 where h > 0, else 0"
+    derivative_formula: ClassVar[str] = "1 where h ≥ 0, else 0"
 
     def __call__(self, h: Tensor) -> Tensor:
         return h.relu()
 
     def derivative(self, h: Tensor, z: Tensor) -> Tensor:
-        return (h > 0).to(h.dtype)
+        # From the right at 0: by the left one, nothing that needs φ′ would leave zero weights.
+        return (h >= 0).to(h.dtype)
 
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
         return _relu_difference(h, t)
@@ -150,16 +151,33 @@ class Relu6(Activation):
 
     name: ClassVar[str] = "relu6"
     formula: ClassVar[str] = "min(max(h, 0), 6)"
-    derivative_formula: ClassVar[str] = "1 where 0 < h < 6, else 0"
+    derivative_formula: ClassVar[str] = "1 where 0 ≤ h < 6, else 0"
 
     def __call__(self, h: Tensor) -> Tensor:
         return h.clamp(0, 6)
 
     def derivative(self, h: Tensor, z: Tensor) -> Tensor:
-        return ((h > 0) & (h < 6)).to(h.dtype)
+        return ((h >= 0) & (h < 6)).to(h.dtype)
 
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
         return _relu_difference(h, t) - _relu_difference(h - 6, t)
+
+
+class HardSigmoid(Activation):
+    """Identity between 0 and 1, as in Scellier & Bengio 2017."""
+
+    name: ClassVar[str] = "hard-sigmoid"
+    formula: ClassVar[str] = "min(max(h, 0), 1)"
+    derivative_formula: ClassVar[str] = "1 where 0 ≤ h < 1, else 0"
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.clamp(0, 1)
+
+    def derivative(self, h: Tensor, z: Tensor) -> Tensor:
+        return ((h >= 0) & (h < 1)).to(h.dtype)
+
+    def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return _relu_difference(h, t) - _relu_difference(h - 1, t)
 
 
 @dataclass(frozen=True)
@@ -168,7 +186,7 @@ class LeakyRelu(Activation):
 
     name: ClassVar[str] = "lrelu"
     formula: ClassVar[str] = "h where h > 0, else slope · h"
-    derivative_formula: ClassVar[str] = "1 where h > 0, else slope"
+    derivative_formula: ClassVar[str] = "1 where h ≥ 0, else slope"
 
     slope: float = parameter(
         0.01,
@@ -184,7 +202,7 @@ class LeakyRelu(Activation):
         return h.where(h > 0, self.slope * h)
 
     def derivative(self, h: Tensor, z: Tensor) -> Tensor:
-        above = (h > 0).to(h.dtype)
+        above = (h >= 0).to(h.dtype)
         return above + self.slope * (1 - above)
 
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from credbench.errors import RequestError
 
 if TYPE_CHECKING:
     from credbench.activations import Activation
-    from credbench.blocks import Shape
+    from credbench.blocks import Block, Shape
     from credbench.networks import Network
 
 
@@ -26,6 +26,16 @@ class Architecture(Component, ABC):
     kind: ClassVar[str] = "network"
     residual: ClassVar[bool] = False
     """Whether blocks read earlier activities beside the one below them."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths of the hidden layers; empty where they depend on the data."""
+        return ()
+
+    @property
+    def normalized(self) -> bool:
+        """Whether pre-activations are normalised over a batch or a layer."""
+        return False
 
     @abstractmethod
     def build(
@@ -86,17 +96,56 @@ class Mlp(Architecture):
         show=show_widths,
         structural=True,
     )
+    norm: str = parameter(
+        "none",
+        help="normalisation of the hidden pre-activations: none, over the batch (batch) or over "
+        "each example's units (layer)",
+        source="Ioffe & Szegedy 2015, arXiv 1502.03167; Ba, Kiros & Hinton 2016, arXiv 1607.06450",
+        choices=("none", "batch", "layer"),
+        structural=True,
+    )
+
+    def unused(self) -> dict[str, str]:
+        """Without normalisation there is nothing to say of it."""
+        return {} if self.normalized else {"norm": "there is none"}
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+        return self.hidden
+
+    @property
+    def normalized(self) -> bool:
+        """Whether pre-activations are normalised."""
+        return self.norm != "none"
 
     def build(
         self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
     ) -> Network:
         """Return the network for inputs of one shape."""
-        from credbench.blocks import Dense
         from credbench.networks import Network
 
         widths = [math.prod(input_shape), *self.hidden, classes]
-        blocks = [Dense(a, b) for a, b in pairwise(widths)]
+        blocks = [self._block(k, a, b) for k, (a, b) in enumerate(pairwise(widths), start=1)]
         return Network(blocks, activation, separate=separate)
+
+    def _block(self, number: int, n_in: int, n_out: int) -> Block:
+        """Return block l; the last one, which gives the logits, is not normalised."""
+        from credbench.blocks import Dense
+        from credbench.normalization import BatchNormDense, LayerNormDense
+
+        kinds: dict[str, type[Dense]] = {"batch": BatchNormDense, "layer": LayerNormDense}
+        kind = kinds.get(self.norm, Dense) if number <= len(self.hidden) else Dense
+        earlier, group = self._earlier(number), self._group(number)
+        return kind(n_in, n_out, earlier=earlier, group=group)
+
+    def _earlier(self, number: int) -> int | None:
+        """Return the earlier layer that a block reads, if any."""
+        return None
+
+    def _group(self, number: int) -> str:
+        """Return the label of a block's residual group."""
+        return ""
 
     def deepened(self, layers: int) -> Mlp:
         """Return as many layers of the width that all of them share."""
@@ -143,20 +192,9 @@ class ResidualMlp(Mlp):
                 f"connection: give a gap below {len(self.hidden)}, or more layers"
             )
 
-    def build(
-        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
-    ) -> Network:
-        """Return the network for inputs of one shape."""
-        from credbench.blocks import Dense
-        from credbench.networks import Network
+    def _earlier(self, number: int) -> int | None:
+        starts = number > self.gap and (number - 1) % self.gap == 0
+        return number - self.gap if starts and number <= len(self.hidden) else None
 
-        widths = [math.prod(input_shape), *self.hidden, classes]
-        blocks = [
-            Dense(a, b, earlier=self._earlier(number), group=str((number - 1) // self.gap))
-            for number, (a, b) in enumerate(pairwise(widths), start=1)
-        ]
-        return Network(blocks, activation, separate=separate)
-
-    def _earlier(self, layer: int) -> int | None:
-        starts = layer > self.gap and (layer - 1) % self.gap == 0
-        return layer - self.gap if starts and layer <= len(self.hidden) else None
+    def _group(self, number: int) -> str:
+        return str((number - 1) // self.gap)

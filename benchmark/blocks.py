@@ -55,21 +55,39 @@ class Block(ABC):
         return {name: array / len(below) for name, array in summed.items()}
 
     def adjoint(
-        self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
+        self,
+        arrays: Arrays,
+        below: Tensor,
+        error: Tensor,
+        earlier: Tensor | None = None,
+        feedback: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the error's product with ∂(output)/∂(below) and ∂(output)/∂(earlier).
 
-        `arrays` may be feedback of the shape of the weight, as in feedback alignment; arrays
-        that it lacks (biases, which carry no error) count as zero.
+        `feedback`, of the shape of the weight, carries the error in the weight's place, as in
+        feedback alignment.
         """
-        absent = {k: below.new_zeros(s) for k, s in self.shapes.items() if k not in arrays}
-        full = {**arrays, **absent}
+        full = arrays if feedback is None else {**arrays, "weight": feedback}
         if earlier is None:
             pull = torch.func.vjp(lambda b: self.forward(full, b), below)[1]
             return pull(error)[0], None
         pull = torch.func.vjp(lambda b, e: self.forward(full, b, e), below, earlier)[1]
         down, across = pull(error)
         return down, across
+
+    def init_statistics(self) -> dict[str, Tensor]:
+        """Return what the block keeps of the data to predict with, such as running means.
+
+        A forward pass that finds these among its arrays uses them; one that does not (in
+        training) uses the batch's own.
+        """
+        return {}
+
+    def statistics(
+        self, kept: Arrays, arrays: Arrays, below: Tensor, earlier: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return what `init_statistics` gave, moved towards a batch's own."""
+        return {}
 
     @staticmethod
     def gradients(
@@ -117,10 +135,16 @@ class Dense(Block):
         return {"weight": mean.T @ below, "bias": mean.sum(0)}
 
     def adjoint(
-        self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
+        self,
+        arrays: Arrays,
+        below: Tensor,
+        error: Tensor,
+        earlier: Tensor | None = None,
+        feedback: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return Wᵀ e, and e itself for the earlier activity."""
-        return error @ arrays["weight"], None if earlier is None else error
+        """Return Wᵀ e, or B e for feedback Bᵀ, and e itself for the earlier activity."""
+        down = error @ (arrays["weight"] if feedback is None else feedback)
+        return down, None if earlier is None else error
 
     @staticmethod
     def gradients(

@@ -71,7 +71,10 @@ class Group:
         self.params = self._stack([self._init_params(t) for t in trials])
         self.feedback = self._stack([self._init_feedback(t) for t in trials])
         examples = len(self.data["train"])
-        self.state = self._stack([t.algorithm.init_state(self.net, examples) for t in trials])
+        kept = self.net.init_statistics()
+        self.state = self._stack(
+            [kept | t.algorithm.init_state(self.net, examples) for t in trials]
+        )
         self.hyper = self._stack([self._numbers(t) for t in trials])
         self.keys = self._stack([{"": self._noise_key(t)} for t in trials])[""]
         self.steps = torch.zeros((), dtype=torch.int64, device=device)
@@ -201,7 +204,7 @@ class Group:
 
     def _predict(self, x: Tensor, shared: bool, weights: Weights) -> Tensor:
         def one(hyper: Tree, params: Tree, feedback: Tree, state: Tree, x: Tensor) -> Tensor:
-            views: list[Arrays] = self.net.views(params)
+            views: list[Arrays] = self.net.settled(self.net.views(params), state)
             view = Pass(self.net, views, feedback, state, x)
             return self.learner.with_values(hyper).predict(view)
 

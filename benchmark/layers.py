@@ -45,6 +45,8 @@ class Layers(dict[int, "Tensor"]):
             start = held.index(wanted[0]) if wanted[0] in held else len(held)
             if held[start : start + len(wanted)] == wanted:
                 return stack[start : start + len(wanted)]
+        if len(wanted) == 1:
+            return self[wanted[0]].unsqueeze(0)
         made = torch.stack([self[layer] for layer in wanted])
         self._stacks.append((wanted, made))
         return made

@@ -111,7 +111,8 @@ class Step(Pass):
         without one get no update. A dense block's update is the batch mean of e_l z_{l−1}ᵀ.
         """
         params = self.net.gradients(self.params, activities, errors)
-        return Updates(params, feedback or {}, state or {}, activities.logits)
+        kept = self.net.statistics(self.state, self.params, activities)
+        return Updates(params, feedback or {}, {**kept, **(state or {})}, activities.logits)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,43 @@ class Network:
                 found[number - 1][leaf.array] = view
         return list(found)
 
+    def init_statistics(self) -> dict[str, Tensor]:
+        """Return what blocks keep of the data to predict with, by array and block."""
+        return {
+            f"{array}.{number}": value
+            for number, block in enumerate(self.blocks, start=1)
+            for array, value in block.init_statistics().items()
+        }
+
+    def statistics(
+        self, state: Mapping[str, Tensor], params: Sequence[Arrays], activities: Activities
+    ) -> dict[str, Tensor]:
+        """Return what `init_statistics` gave, moved towards those of a batch."""
+        z = activities.z
+        return {
+            f"{array}.{number}": value
+            for number, kept in self._kept.items()
+            for block, arrays in ((self.blocks[number - 1], params[number - 1]),)
+            for array, value in block.statistics(
+                {k: state[f"{k}.{number}"] for k in kept}, arrays, z[number - 1],
+                self._earlier(block, z),
+            ).items()
+        }  # fmt: skip
+
+    @cached_property
+    def _kept(self) -> dict[int, tuple[str, ...]]:
+        """The names of what blocks keep of the data, by block; those that keep none left out."""
+        found = {k: tuple(b.init_statistics()) for k, b in enumerate(self.blocks, start=1)}
+        return {number: names for number, names in found.items() if names}
+
+    def settled(self, params: Sequence[Arrays], state: Mapping[str, Tensor]) -> list[Arrays]:
+        """Return the arrays of each block with what it keeps of the data, for prediction."""
+        return [
+            {**arrays, **{k: state[f"{k}.{number}"] for k in self._kept[number]}}
+            if number in self._kept else arrays
+            for number, arrays in enumerate(params, start=1)
+        ]  # fmt: skip
+
     def forward(self, params: Sequence[Arrays], x: Tensor) -> Activities:
         """Return pre-activations and activities of every layer for inputs (batch, …)."""
         z = Layers({0: x.reshape(len(x), *self.blocks[0].shape_in)})
@@ -161,20 +198,26 @@ class Network:
         return self.activation.derivative(activities.h[layer], activities.z[layer])
 
     def chain_errors(
-        self, carriers: Sequence[Arrays], activities: Activities, output_error: Tensor
+        self,
+        params: Sequence[Arrays],
+        activities: Activities,
+        output_error: Tensor,
+        feedback: Mapping[int, Tensor] | None = None,
     ) -> dict[int, Tensor]:
         """Return the error at every pre-activation, carried down block by block.
 
-        e_l = (Σ over blocks k that read z_l of J_kᵀ e_k) ⊙ φ′(h_l). With the parameters as
-        carriers this is backprop; with fixed random arrays it is feedback alignment.
+        e_l = (Σ over blocks k that read z_l of J_kᵀ e_k) ⊙ φ′(h_l): backprop. Blocks that have
+        `feedback` (by number, of the shape of the weight) carry the error by that in place of
+        their weight: feedback alignment.
         """
         errors = {self.depth: output_error}
         at_activity: dict[int, Tensor] = {}
         for number in range(self.depth, 1, -1):
             block = self.blocks[number - 1]
             earlier = self._earlier(block, activities.z)
+            carrier = None if feedback is None else feedback.get(number)
             down, across = block.adjoint(
-                carriers[number - 1], activities.z[number - 1], errors[number], earlier
+                params[number - 1], activities.z[number - 1], errors[number], earlier, carrier
             )
             _accumulate(at_activity, number - 1, down)
             if across is not None and block.earlier:

@@ -13,7 +13,7 @@ from credbench.registry import Registry
 
 REGISTRY = Registry()
 SMOOTH = ("tanh", "sigmoid", "elu", "softplus")
-DIFFERENTIABLE = (*SMOOTH, "relu", "relu6", "lrelu", "identity")
+DIFFERENTIABLE = (*SMOOTH, "relu", "relu6", "hard-sigmoid", "lrelu", "identity")
 ALGORITHMS = REGISTRY.names("algorithm")
 
 

@@ -10,6 +10,7 @@ REFERENCE = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "relu": torch.relu,
+    "hard-sigmoid": lambda h: h.clamp(0, 1),
     "relu6": torch.nn.functional.relu6,
     "lrelu": lambda h: torch.nn.functional.leaky_relu(h, 0.01),
     "elu": torch.nn.functional.elu,

@@ -40,8 +40,9 @@ class Flattened(Dense):
     def gradient(self, arrays, below, error, earlier=None):
         return super().gradient(arrays, below.flatten(1), error)
 
-    def adjoint(self, arrays, below, error, earlier=None):
-        return super().adjoint(arrays, below, error)[0].view_as(below), None
+    def adjoint(self, arrays, below, error, earlier=None, feedback=None):
+        down, _ = super().adjoint(arrays, below, error, None, feedback)
+        return down.view_as(below), None
 
 
 def conv_net(activation="tanh"):

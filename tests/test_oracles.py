@@ -149,7 +149,7 @@ def test_skips_of_products_are_backprop_on_a_linear_net():
     found = products(net, params)
     feedback = {
         f"S{'-'.join(map(str, layers))}": torch.stack([found[k].T for k in layers])
-        for layers in learner.skips(net)
+        for layers in net.alike(net.hidden)
     }
     step = make_step(net, learner, params, feedback, batch=1)
     backprop = make("algorithm", "backprop")

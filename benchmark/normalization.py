@@ -1,0 +1,121 @@
+"""Dense blocks whose pre-activations are normalised: h = (1 + g) ⊙ N(W z) + b.
+
+N takes off the mean and divides by the standard deviation, over the batch (Ioffe & Szegedy 2015,
+arXiv 1502.03167) or over the units of each example (Ba, Kiros & Hinton 2016, arXiv 1607.06450).
+The gain is kept as its difference from 1, so that vectors of parameters all start at zero.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from credbench.blocks import Arrays, Block, Dense, Shape
+from credbench.layers import Layers
+
+_EPS = 1e-5
+_MOMENTUM = 0.1
+
+
+class _NormDense(Dense):
+    """What both have in common; `dim` is the axis that N takes its mean over."""
+
+    dim: ClassVar[int]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of W, b and g."""
+        return {**super().shapes, "gain": self.shape_out}
+
+    @abstractmethod
+    def moments(self, arrays: Arrays, linear: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean and variance to normalise W z (batch, n_out) by."""
+
+    def forward(self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None) -> Tensor:
+        """Return the pre-activation (batch, n_out)."""
+        normal, _ = self._normal(arrays, below)
+        h = torch.addcmul(arrays["bias"] + normal, normal, arrays["gain"])
+        return h if earlier is None else h + earlier
+
+    def _normal(self, arrays: Arrays, below: Tensor) -> tuple[Tensor, Tensor]:
+        """Return N(W z) and one over the standard deviation."""
+        linear = below @ arrays["weight"].T
+        mean, variance = self.moments(arrays, linear)
+        scale = (variance + _EPS).rsqrt()
+        return (linear - mean) * scale, scale
+
+    def _pull(self, arrays: Arrays, below: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the error at W z of one at h, and N(W z), by the batch's own moments."""
+        normal, scale = self._normal(arrays, below)
+        own = error * (1 + arrays["gain"])
+        along = (own * normal).mean(self.dim, keepdim=True)
+        return (own - own.mean(self.dim, keepdim=True) - normal * along) * scale, normal
+
+    def gradient(
+        self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the batch means for W, b and g."""
+        mean = error / len(below)
+        pulled, normal = self._pull(arrays, below, mean)
+        return {"weight": pulled.T @ below, "bias": mean.sum(0), "gain": (mean * normal).sum(0)}
+
+    def adjoint(
+        self,
+        arrays: Arrays,
+        below: Tensor,
+        error: Tensor,
+        earlier: Tensor | None = None,
+        feedback: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the error below; feedback stands for W, the derivative of N stays its own."""
+        pulled, _ = self._pull(arrays, below, error)
+        down, _ = super().adjoint(arrays, below, pulled, None, feedback)
+        return down, None if earlier is None else error
+
+    @staticmethod
+    def gradients(
+        blocks: Mapping[int, Block], params: Sequence[Arrays], z: Layers, errors: Layers
+    ) -> dict[str, Tensor]:
+        """Return the gradients of blocks of one kind and shape, stacked."""
+        return Block.gradients(blocks, params, z, errors)
+
+
+class LayerNormDense(_NormDense):
+    """Normalised over the units of each example, in training and prediction alike."""
+
+    dim: ClassVar[int] = 1
+
+    def moments(self, arrays: Arrays, linear: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each example's mean and variance (batch, 1)."""
+        mean = linear.mean(1, keepdim=True)
+        return mean, (linear - mean).square().mean(1, keepdim=True)
+
+
+class BatchNormDense(_NormDense):
+    """Normalised over the batch in training, by running moments in prediction."""
+
+    dim: ClassVar[int] = 0
+
+    def moments(self, arrays: Arrays, linear: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the kept moments (n_out,) if there are any, else the batch's own (1, n_out)."""
+        if "mean" in arrays:
+            return arrays["mean"], arrays["variance"]
+        mean = linear.mean(0, keepdim=True)
+        return mean, (linear - mean).square().mean(0, keepdim=True)
+
+    def init_statistics(self) -> dict[str, Tensor]:
+        """Return mean 0 and variance 1."""
+        return {"mean": torch.zeros(self.shape_out), "variance": torch.ones(self.shape_out)}
+
+    def statistics(
+        self, kept: Arrays, arrays: Arrays, below: Tensor, earlier: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the kept moments a tenth of the way to the batch's; the variance unbiased."""
+        n = len(below)
+        mean, variance = self.moments(arrays, below @ arrays["weight"].T)
+        own = {"mean": mean[0], "variance": variance[0] * (n / max(n - 1, 1))}
+        return {k: kept[k].lerp(own[k], _MOMENTUM) for k in kept}
