@@ -60,6 +60,40 @@ ClipNorms = Annotated[
     str | None,
     _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
 ]
+Datasets = Annotated[str | None, _axis("-d", "--dataset", help="Datasets [default: digits].")]
+Networks = Annotated[
+    str | None,
+    _axis("-n", "--network", help="Networks, such as 'mlp[hidden=256x3]' [default: mlp]."),
+]
+Optimizers = Annotated[
+    str | None, _axis("-o", "--optimizer", help="Optimisers, 'adam[lr=2e-4]' [default: adam].")
+]
+Initializers = Annotated[
+    str | None,
+    _axis("--init", help="Initial weights [default: gaussian, σ = 0.05]."),
+]
+DataDir = Annotated[
+    str | None,
+    _axis(
+        "--data-dir", metavar="DIR", help="Where datasets lie or go [default: ~/.cache/credbench]."
+    ),
+]
+RecordsDir = Annotated[
+    str | None,
+    _axis("--results-dir", metavar="DIR", help="Where records go [default: results]."),
+]
+Workers = Annotated[
+    str | None, _axis("--workers", metavar="N", help="Processes on CPU [default: one a core].")
+]
+Replicas = Annotated[
+    str | None,
+    _axis(
+        "--replicas",
+        metavar="N",
+        help="Trials trained in one program [default: by device and network].",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")]
 Device = Annotated[
     str | None,
     _axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto]."),
@@ -72,21 +106,11 @@ def run(
         Path | None, typer.Argument(help="A YAML file whose keys are the options below.")
     ] = None,
     algorithm: Algorithms = None,
-    dataset: Annotated[
-        str | None, _axis("-d", "--dataset", help="Datasets [default: digits].")
-    ] = None,
+    dataset: Datasets = None,
     activation: Activations = None,
-    network: Annotated[
-        str | None,
-        _axis("-n", "--network", help="Networks, such as 'mlp[hidden=256x3]' [default: mlp]."),
-    ] = None,
-    optimizer: Annotated[
-        str | None, _axis("-o", "--optimizer", help="Optimisers, 'adam[lr=2e-4]' [default: adam].")
-    ] = None,
-    init: Annotated[
-        str | None,
-        _axis("--init", help="Initial weights [default: gaussian, σ = 0.05]."),
-    ] = None,
+    network: Networks = None,
+    optimizer: Optimizers = None,
+    init: Initializers = None,
     batch_size: BatchSizes = None,
     clip_norm: ClipNorms = None,
     epochs: Annotated[
@@ -111,29 +135,10 @@ def run(
         _axis("--name", metavar="NAME", help="The experiment's name [default: its datasets]."),
     ] = None,
     device: Device = None,
-    data_dir: Annotated[
-        str | None,
-        _axis(
-            "--data-dir",
-            metavar="DIR",
-            help="Where datasets lie or go [default: ~/.cache/credbench].",
-        ),
-    ] = None,
-    results_dir: Annotated[
-        str | None,
-        _axis("--results-dir", metavar="DIR", help="Where records go [default: results]."),
-    ] = None,
-    workers: Annotated[
-        str | None, _axis("--workers", metavar="N", help="Processes on CPU [default: one a core].")
-    ] = None,
-    replicas: Annotated[
-        str | None,
-        _axis(
-            "--replicas",
-            metavar="N",
-            help="Trials trained in one program [default: by device and network].",
-        ),
-    ] = None,
+    data_dir: DataDir = None,
+    results_dir: RecordsDir = None,
+    workers: Workers = None,
+    replicas: Replicas = None,
     plugin: Plugins = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed and diverged trials again.")
@@ -141,7 +146,10 @@ def run(
     no_timing: Annotated[
         bool, typer.Option("--no-timing", help="Leave out timing runs of one replica at the end.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")] = False,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="Use the settings that 'credbench tune' found.")
+    ] = False,
+    dry_run: DryRun = False,
     format: Format = "table",
 ) -> None:
     """Train every combination asked for, and print the table.
@@ -153,6 +161,8 @@ def run(
 
     options = {k.replace("_", "-"): v for k, v in locals().items() if isinstance(v, str)}
     options.pop("format")
+    if tuned:
+        options["tuned"] = "yes"
     code = run_experiment(
         file=experiment,
         options=options,
@@ -161,6 +171,55 @@ def run(
         timing=not no_timing,
         dry_run=dry_run,
         format=format,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def tune(
+    algorithm: Algorithms = None,
+    dataset: Datasets = None,
+    activation: Activations = None,
+    network: Networks = None,
+    optimizer: Optimizers = None,
+    init: Initializers = None,
+    batch_size: BatchSizes = None,
+    clip_norm: ClipNorms = None,
+    draws: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Settings tried for each algorithm.")
+    ] = 12,
+    passes: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Passes over the images for each draw.")
+    ] = 3,
+    images: Annotated[int, typer.Option(min=1, max=10**9, help="Training images used.")] = 10_000,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**62, help="The seed of every draw, which no run may use.")
+    ] = 1_000_000,
+    name: Annotated[
+        str | None,
+        _axis("--name", metavar="NAME", help="The search's name [default: tune-<datasets>]."),
+    ] = None,
+    device: Device = None,
+    data_dir: DataDir = None,
+    results_dir: RecordsDir = None,
+    workers: Workers = None,
+    replicas: Replicas = None,
+    plugin: Plugins = None,
+    dry_run: DryRun = False,
+    format: Format = "table",
+) -> None:
+    """Search hyper-parameters, with the same budget for every algorithm, on validation alone.
+
+    Drawn are those of the algorithm and its optimiser that declare a range ('credbench
+    describe') and are not given in brackets. What wins is written to
+    <results-dir>/<name>/tuned.yaml, where 'credbench run --tuned' finds it.
+    """
+    from credbench.search import tune_experiment
+
+    options = {k.replace("_", "-"): v for k, v in locals().items() if isinstance(v, str)}
+    options.pop("format")
+    code = tune_experiment(
+        options, plugin or [], draws, passes, images, seed, dry_run=dry_run, format=format
     )
     raise typer.Exit(code)
 

@@ -42,12 +42,17 @@ def run_experiment(
     registry = Registry(paths)
     warn(registry.problems)
     experiment = make_experiment(registry, asked.settings)
-    how = _options(asked, paths, retry_failed, timing)
-    store = Store(folder("results-dir", asked.run, DEFAULT_RESULTS), experiment.name)
+    how = plan_options(asked, paths, retry_failed, timing)
+    results = folder("results-dir", asked.run, DEFAULT_RESULTS)
+    if experiment.settings["tuned"] == "yes":
+        from credbench import winners
+
+        experiment = winners.apply(experiment, registry, results)
+    store = Store(results, experiment.name)
     if dry_run:
-        _print_plan(experiment, store, format, retry_failed)
+        print_plan(experiment, store, format, retry_failed)
         return 0
-    _run(experiment, store, how)
+    execute(experiment, store, how)
     return _finish(experiment, store, registry, format)
 
 
@@ -67,9 +72,10 @@ def _plugins(asked: Configuration) -> tuple[Path, ...]:
     return tuple(Path(p) for p in asked.run.get("plugin", "").split(",") if p)
 
 
-def _options(
+def plan_options(
     asked: Configuration, plugins: tuple[Path, ...], retry_failed: bool, timing: bool
 ) -> Options:
+    """Return how to run, as asked for; raises `RequestError` for what is not a way."""
     from credbench.running import Options
 
     return Options(
@@ -104,7 +110,8 @@ def read_count(key: str, text: str | None) -> int | None:
     return int(text)
 
 
-def _print_plan(experiment: Experiment, store: Store, format: str, retry_failed: bool) -> None:
+def print_plan(experiment: Experiment, store: Store, format: str, retry_failed: bool) -> None:
+    """Print the trials and which of them are to run."""
     from credbench.running import pending
 
     left = {trial.id for trial in pending(experiment, store, retry_failed)}
@@ -124,7 +131,11 @@ def _print_plan(experiment: Experiment, store: Store, format: str, retry_failed:
     print(f"{len(experiment.trials)} trials in {store.folder}, {len(left)} to run")
 
 
-def _run(experiment: Experiment, store: Store, how: Options) -> None:
+def execute(experiment: Experiment, store: Store, how: Options) -> None:
+    """Run what is missing, with progress on stderr.
+
+    Raises `InterruptedRunError`, which says what is saved, where Ctrl-C ends it.
+    """
     from rich.console import Console
 
     from credbench.progress import show_progress

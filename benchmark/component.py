@@ -143,6 +143,8 @@ class Component:
     kind: ClassVar[str] = "component"
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
+    given: ClassVar[frozenset[str]] = frozenset()
+    """The parameters that were asked for by name; the others are free to be tuned."""
 
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
@@ -165,6 +167,7 @@ class Component:
         for key, reason in made.unused().items():
             if values.get(key, known[key].default) != known[key].default:
                 raise RequestError(f"{cls.name}[{key}=…] has no effect: {reason}; leave it out")
+        object.__setattr__(made, "given", frozenset(given))
         return made
 
     def unused(self) -> dict[str, str]:
@@ -179,7 +182,17 @@ class Component:
     def spec(self, *, full: bool = True) -> str:
         """Return `name[key=value,…]` with every parameter, or only those off their defaults."""
         known = self.parameters()
-        shown = {k: v for k, v in self.values().items() if full or v != known[k].default}
+        return self._spelled(
+            {k: v for k, v in self.values().items() if full or v != known[k].default}
+        )
+
+    @property
+    def asked(self) -> str:
+        """The name with the parameters that were asked for."""
+        return self._spelled({k: getattr(self, k) for k in self.parameters() if k in self.given})
+
+    def _spelled(self, shown: Mapping[str, Any]) -> str:
+        known = self.parameters()
         inner = ",".join(f"{k}={known[k].format(v)}" for k, v in shown.items())
         return f"{self.name}[{inner}]" if inner else self.name
 

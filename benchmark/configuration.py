@@ -38,7 +38,7 @@ def configure(file: Path | None, options: Mapping[str, str]) -> Configuration:
 
 def read_file(path: Path) -> dict[str, str]:
     """Return the settings of an experiment file; its name is that of the experiment."""
-    content = _parse(path)
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise RequestError(f"{path}: expected keys and values, such as 'dataset: mnist'")
     settings: dict[str, str] = {"name": path.stem}
@@ -50,7 +50,11 @@ def read_file(path: Path) -> dict[str, str]:
     return settings
 
 
-def _parse(path: Path) -> object:
+def read_yaml(path: Path) -> object:
+    """Return what a YAML file holds, loaded safely.
+
+    Raises `RequestError` for a file that is missing, too large, broken, or gives a key twice.
+    """
     import yaml
 
     try:
@@ -90,6 +94,8 @@ def _text(path: Path, key: str, value: object) -> str:
 def _word(path: Path, key: str, value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, bool) and key == "tuned":
+        return "yes" if value else "no"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         shown = str(type(value).__name__ if isinstance(value, (dict, list)) else value)
         raise RequestError(f"{path}: {key}: {shown}: expected a word, a number or a list of them")

@@ -40,6 +40,8 @@ class Trial:
     clip_norm: float | None
     limit_train: int | None
     seed: int
+    tuning: str | None = None
+    """What was spent on finding its hyper-parameters, where that is known."""
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class Trial:
         return {
             key: value.spec() if isinstance(value, Component) else value
             for key, value in vars(self).items()
-            if key in self.__dataclass_fields__
+            if key in ARGUMENTS or (key == "tuning" and value is not None)
         }
 
     @cached_property
@@ -97,11 +99,11 @@ class Trial:
 
 def setting_of(arguments: Mapping[str, Any]) -> tuple[object, ...]:
     """Return what a trial's pace of training depends on, from its canonical arguments."""
-    return tuple(v for k, v in arguments.items() if k not in ("epochs", "seed"))
+    return tuple(v for k, v in arguments.items() if k not in ("epochs", "seed", "tuning"))
 
 
-ARGUMENTS = tuple(Trial.__dataclass_fields__)
-"""The names of a trial's arguments."""
+ARGUMENTS = tuple(key for key in Trial.__dataclass_fields__ if key != "tuning")
+"""The names of the arguments that every trial has."""
 
 
 def _structure(part: Component) -> tuple[object, ...]:
@@ -122,6 +124,7 @@ SETTINGS: dict[str, str] = {
     "limit-train": "none",
     "seeds": "3",
     "name": "",
+    "tuned": "no",
 }
 """The keys of an experiment file, which are options of `credbench run`, and their defaults.
 
@@ -168,6 +171,8 @@ def make_experiment(registry: Registry, given: Mapping[str, str]) -> Experiment:
     one on which its algorithm is defined.
     """
     settings = {**SETTINGS, **given}
+    if settings["tuned"] not in ("yes", "no"):
+        raise RequestError(f"tuned {settings['tuned']!r}: expected yes or no")
     cells = tuple(_trials(registry, settings))
     experiment = Experiment(_name(settings, cells), settings, cells)
     if not experiment.trials:

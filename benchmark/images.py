@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _SPLIT_SEED = 200203911
 
+PARTS = ("train", "validation", "test")
+"""The parts of a dataset."""
+
 
 @dataclass(frozen=True)
 class Images:

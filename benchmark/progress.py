@@ -108,4 +108,5 @@ def outcome(record: Record) -> str:
     parts = (name, trial["dataset"], trial["activation"].partition("[")[0], f"seed {trial['seed']}")
     if record["status"] != "done":
         return f"{' '.join(parts)}: {record['status']}, {record['reason']}"
-    return f"{' '.join(parts)}: {record['scores']['test']['error']:.2f} % test error"
+    part = "test" if "test" in record["scores"] else "validation"
+    return f"{' '.join(parts)}: {record['scores'][part]['error']:.2f} % {part} error"

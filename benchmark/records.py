@@ -63,10 +63,12 @@ def _arguments(value: Any) -> bool:
 
 
 def _scores(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(part), dict) and all(_number(value[part].get(m)) for m in _MEASURES)
+    """Scores of validation at least: what tuning runs is judged on no other images."""
+    return isinstance(value, dict) and "validation" in value and all(
+        isinstance(value[part], dict) and all(_number(value[part].get(m)) for m in _MEASURES)
         for part in _PARTS
-    )
+        if part in value
+    )  # fmt: skip
 
 
 _SCHEMAS: dict[str, dict[str, Test]] = {

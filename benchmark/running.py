@@ -20,6 +20,7 @@ from credbench import environment
 from credbench.errors import CredbenchError, RequestError
 from credbench.experiment import Experiment, Trial
 from credbench.grouping import Grouping
+from credbench.images import PARTS
 from credbench.registry import Registry, last_line, source_hash
 from credbench.store import Record, Store
 
@@ -42,6 +43,8 @@ class Options:
     retry_failed: bool = False
     timing: bool = True
     """Whether settings without a timing run get one when all else is done."""
+    judged: tuple[str, ...] = PARTS
+    """The parts of the data that the reported weights are judged on."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def _train(
     groups = list(grouping.groups(trials))
     workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
-    job = Job(store, options.data_dir, device, captured)
+    job = Job(store, options.data_dir, device, captured, options.judged)
     events.started(len(trials), sum(trial.epochs for trial in trials))
     if workers == 1:
         for group in groups:
@@ -167,6 +170,7 @@ class Job:
     data_dir: Path
     device: str
     environment: str
+    judged: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
         self._splits: dict[tuple[Dataset, int | None], Splits] = {}
@@ -182,8 +186,9 @@ class Job:
         load, started = environment.load(), time.perf_counter()
         try:
             outcomes: Sequence[Outcome | Exception] = train(
-                group, self._load(group), torch.device(self.device), lambda: on_epoch(len(group))
-            )
+                group, self._load(group), torch.device(self.device), lambda: on_epoch(len(group)),
+                self.judged,
+            )  # fmt: skip
         except RequestError:
             raise
         except Exception as error:

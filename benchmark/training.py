@@ -15,7 +15,7 @@ from torch import Tensor
 
 from credbench.experiment import Trial
 from credbench.group import Group
-from credbench.images import Dataset, Splits
+from credbench.images import PARTS, Dataset, Splits
 from credbench.metrics import Labels, Score, confusion, score
 from credbench.randomness import STREAMS, stream_seed
 
@@ -62,8 +62,11 @@ def train(
     splits: Mapping[Dataset, Splits],
     device: torch.device,
     on_epoch: Callable[[], Any] = lambda: None,
+    judged: Sequence[str] = PARTS,
 ) -> list[Outcome]:
     """Train trials of one program together and return how each went, in order.
+
+    The weights reported are judged on the parts of the data in `judged`, and on no other.
 
     A trial whose weights or validation loss stop being finite ends as `diverged`, with its
     epoch; the others of its group go on.
@@ -71,14 +74,15 @@ def train(
     with torch.no_grad():
         there = {dataset: each.to(device) for dataset, each in splits.items()}
         group = Group(trials, [there[trial.dataset] for trial in trials], device)
-        return _Run(group, on_epoch).run()
+        return _Run(group, on_epoch, judged).run()
 
 
 class _Run:
     """One training run of a group: epochs, their log, and the best weights so far."""
 
-    def __init__(self, group: Group, on_epoch: Callable[[], Any]) -> None:
+    def __init__(self, group: Group, on_epoch: Callable[[], Any], judged: Sequence[str]) -> None:
         self.group = group
+        self.judged = judged
         self.on_epoch = on_epoch
         self.outcomes = [Outcome() for _ in group.trials]
         self.best = group.weights().copy()
@@ -160,7 +164,8 @@ class _Run:
         if not done:
             return
         classes = self.group.trials[0].dataset.classes
-        for name, part in self.group.data.items():
+        for name in self.judged:
+            part = self.group.data[name]
             predicted = self.group.predict(name, self.best).argmax(-1).view(len(self.outcomes), -1)
             expected = part.labels.expand(predicted.shape)
             for k in done:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AXES = (
     "dataset", "network", "activation", "algorithm", "optimizer", "init",
-    "batch_size", "epochs", "clip_norm", "limit_train",
+    "batch_size", "epochs", "clip_norm", "limit_train", "tuning",
 )  # fmt: skip
 """The arguments of a trial that tell settings apart, in the order of a table's columns."""
 ALWAYS = ("algorithm",)
@@ -64,13 +64,14 @@ class Row:
     @property
     def n(self) -> int:
         """The number of finished trials behind the estimates."""
-        found = self.estimates["test"]
+        found = self.estimates["validation"]
         return found.n if found else 0
 
 
 def summarise(trials: DataFrame, registry: Registry) -> list[Row]:
     """Return a row for every setting in a `store.frame`, in the order planned."""
     spell = Speller(registry)
+    trials = trials.reindex(columns=dict.fromkeys([*trials.columns, *AXES, *MEASURES.values()]))
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, arguments in enumerate(trials[list(AXES)].itertuples(index=False)):
         groups.setdefault(tuple(map(_text, arguments)), []).append(number)
@@ -97,7 +98,7 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) 
         arguments,
         len(trials),
         {
-            name: estimate(done[column].tolist()) if finished else None
+            name: estimate(done[column].dropna().tolist()) if finished else None
             for name, column in MEASURES.items()
         },
         *_seconds(done),

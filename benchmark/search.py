@@ -1,0 +1,133 @@
+"""What `credbench tune` does: spends a budget on every cell, writes down what won."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from credbench import environment, winners
+from credbench.commands import (
+    DEFAULT_RESULTS,
+    check_format,
+    execute,
+    folder,
+    plan_options,
+    print_plan,
+    show,
+    warn,
+)
+from credbench.configuration import configure
+from credbench.errors import RequestError
+from credbench.experiment import Experiment, make_experiment
+from credbench.registry import Registry
+from credbench.store import Store
+from credbench.tuning import Budget, Winner, plan, winner
+
+
+@dataclass(frozen=True)
+class WinnersTable:
+    """The settings that won, cell by cell."""
+
+    title: str
+    winners: Sequence[Winner]
+    budget: Budget
+    notes: Sequence[str]
+
+    caption: ClassVar[str] = "error on validation in percent"
+    names: ClassVar[int] = 6
+
+    def headings(self) -> list[str]:
+        """Return the names of the columns."""
+        return ["dataset", "network", "activation", "asked for", "won", "optimizer",
+                "validation error %", "untuned %", "draws"]  # fmt: skip
+
+    def cells(self) -> list[list[str]]:
+        """Return the text of every cell."""
+        return [[str("—" if v is None else v) for v in row.values()] for row in self.dicts()]
+
+    def footnotes(self) -> list[str]:
+        """Return what the budget was, and the notes."""
+        return [
+            f"Budget: {self.budget}, seed {self.budget.seed}, the first draw untuned; the weights "
+            "of the best epoch; no test image was read.",
+            *self.notes,
+        ]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return one flat dictionary a row."""
+        return [
+            {
+                "dataset": w.cell.dataset.name,
+                "network": w.cell.network.spec(full=False),
+                "activation": w.cell.activation.spec(full=False),
+                "asked": w.cell.algorithm.asked,
+                "algorithm": w.trial.algorithm.spec(full=False),
+                "optimizer": w.trial.optimizer.spec(full=False),
+                "validation_error": round(w.error, 2),
+                "untuned_error": None if w.default is None else round(w.default, 2),
+                "draws": w.finished,
+            }
+            for w in self.winners
+        ]
+
+
+def tune_experiment(
+    options: Mapping[str, str],
+    plugins: Sequence[Path],
+    draws: int,
+    passes: int,
+    images: int,
+    seed: int,
+    dry_run: bool,
+    format: str,
+) -> int:
+    """Spend the budget on every cell, write and print what won; return the exit code."""
+    check_format(format)
+    asked = configure(None, options)
+    registry = Registry(plugins)
+    warn(registry.problems)
+    settings = {"seeds": f"{seed},", **asked.settings, "limit-train": str(images)}
+    experiment = make_experiment(registry, settings)
+    if "name" not in asked.settings:
+        experiment = replace(experiment, name=f"tune-{experiment.name}")
+    budget = Budget(draws, passes, images, seed)
+    spent, by_cell = plan(experiment, budget)
+    store = Store(folder("results-dir", asked.run, DEFAULT_RESULTS), experiment.name)
+    if dry_run:
+        print_plan(spent, store, format, False)
+        return 0
+    how = plan_options(asked, tuple(plugins), retry_failed=False, timing=False)
+    execute(spent, store, replace(how, judged=("validation",)))
+    found = _winners(experiment, store, by_cell)
+    where = store.folder / winners.FILE
+    made = _made(store, spent)
+    winners.write(where, [w for w in found.values() if w], budget, made)
+    notes = [f"{key.capitalize()}: {text}" for key, text in made.items()]
+    show([WinnersTable(store.name, [w for w in found.values() if w], budget, notes)], format)
+    if format == "table":
+        print(f"Written to {where}: 'credbench run --tuned' uses them")
+    lost = [cell.label for cell in experiment.trials if found[cell.id] is None]
+    warn(f"{label}: no draw came to a result" for label in lost)
+    return 1 if lost else 0
+
+
+def _winners(
+    experiment: Experiment, store: Store, by_cell: Mapping[str, Sequence[Any]]
+) -> dict[str, Winner | None]:
+    records = store.trials()
+    return {cell.id: winner(cell, by_cell[cell.id], records) for cell in experiment.trials}
+
+
+def _made(store: Store, spent: Experiment) -> dict[str, str]:
+    """Return the commands and the hardware behind the trials."""
+    records = store.trials()
+    used = {records[t.id]["environment"] for t in spent.trials if t.id in records}
+    found = [e for key, e in store.environments().items() if key in used]
+    if not found:
+        raise RequestError(f"{store.folder} has no environment on record: run it again")
+    return {
+        "command": "; ".join(dict.fromkeys(str(e["command"]) for e in found)),
+        "hardware": "; ".join(dict.fromkeys(environment.describe(e) for e in found)),
+    }
