@@ -31,7 +31,7 @@ def write(path: Path, winners: Sequence[Winner], budget: Budget, made: Mapping[s
     """Write winners with what made them (command, hardware); those of other cells stay."""
     import yaml
 
-    entries = [
+    entries: list[dict[str, Any]] = [
         {
             "setting": setting(w.cell),
             "algorithm": w.trial.algorithm.spec(full=False),
