@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from credbench import environment, winners
 from credbench.commands import (
@@ -20,10 +20,13 @@ from credbench.commands import (
 )
 from credbench.configuration import configure
 from credbench.errors import RequestError
-from credbench.experiment import Experiment, make_experiment
+from credbench.experiment import SETTINGS, Experiment, make_experiment
+from credbench.images import Dataset
 from credbench.registry import Registry
 from credbench.store import Store
 from credbench.tuning import Budget, Winner, plan, winner
+
+_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def tune_experiment(
     plugins: Sequence[Path],
     draws: int,
     passes: int,
-    images: int,
+    images: int | None,
     seed: int,
     dry_run: bool,
     format: str,
@@ -88,6 +91,7 @@ def tune_experiment(
     asked = configure(None, options)
     registry = Registry(plugins)
     warn(registry.problems)
+    images = images or _images(registry, asked.settings.get("dataset", SETTINGS["dataset"]))
     settings = {"seeds": f"{seed},", **asked.settings, "limit-train": str(images)}
     experiment = make_experiment(registry, settings)
     if "name" not in asked.settings:
@@ -111,6 +115,12 @@ def tune_experiment(
     lost = [cell.label for cell in experiment.trials if found[cell.id] is None]
     warn(f"{label}: no draw came to a result" for label in lost)
     return 1 if lost else 0
+
+
+def _images(registry: Registry, datasets: str) -> int:
+    """Return how many training images are used: 10,000, or all where a dataset has fewer."""
+    found = [cast(Dataset, dataset) for dataset in registry.axis("dataset", datasets)]
+    return min(_IMAGES, *(dataset.trainable for dataset in found))
 
 
 def _winners(

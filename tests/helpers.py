@@ -59,8 +59,9 @@ def make_step(net, learner, params=None, feedback=None, batch=7, seed=1, phase=N
     if feedback is None:
         feedback = double(learner.init_feedback(net, generator(seed + 1)))
     params = draw_params(net) if params is None else params
+    state = double(net.init_statistics() | learner.init_state(net, batch))
     return Step(
-        net, net.views(params), feedback, double(learner.init_state(net, batch)), x,
+        net, net.views(params), feedback, state, x,
         torch.eye(net.width(net.depth), dtype=torch.float64)[labels], torch.arange(batch),
         noise, phase,
     )  # fmt: skip
