@@ -191,7 +191,12 @@ def tune(
     passes: Annotated[
         int, typer.Option(min=1, max=10_000, help="Passes over the images for each draw.")
     ] = 3,
-    images: Annotated[int, typer.Option(min=1, max=10**9, help="Training images used.")] = 10_000,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10**9, metavar="N", help="Training images used [default: 10,000, or all]."
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**62, help="The seed of every draw, which no run may use.")
     ] = 1_000_000,
