@@ -10,6 +10,7 @@ from credbench.architectures import Architecture
 from credbench.component import Component, Parameter
 from credbench.errors import RequestError, unknown
 from credbench.experiment import make_experiment
+from credbench.learner import Learner
 from credbench.registry import KINDS, PLURALS, Registry
 from credbench.spec import parse_axis
 
@@ -65,7 +66,8 @@ def _first_line(component: type[Component]) -> str:
 def describe_component(registry: Registry, name: str, format: str) -> None:
     """Print all that is known of the components with this name.
 
-    Parameters may stand in brackets behind it; a network's are then counted.
+    Parameters may stand in brackets behind a network, whose parameters are then counted, and
+    behind an algorithm, the costs of whose step are.
     """
     specs = parse_axis(name)
     if len(specs) > 1:
@@ -73,13 +75,14 @@ def describe_component(registry: Registry, name: str, format: str) -> None:
     spec, found = specs[0], []
     for component in registry.find(spec.name):
         made = component.create(dict(spec.given))
-        if spec.given and not isinstance(made, Architecture):
+        if spec.given and not isinstance(made, Architecture | Learner):
             raise RequestError(
-                f"describe {name!r}: only a network's parameters change what is shown; give "
-                f"{spec.name!r} alone"
+                f"describe {name!r}: only the parameters of networks and algorithms change what "
+                f"is shown; give {spec.name!r} alone"
             )
         counts = _counts(registry, made) if isinstance(made, Architecture) else {}
-        found.append(facts(component) | counts)
+        costs = _costs(registry, made) if isinstance(made, Learner) else {}
+        found.append(facts(component) | counts | costs)
     if plain(format):
         print(json.dumps(found if len(found) > 1 else found[0], ensure_ascii=False, indent=2))
         return
@@ -115,6 +118,30 @@ def _counts(registry: Registry, network: Architecture) -> dict[str, Any]:
         "trainable": trials[0].net.count(),
         "feedback": {t.algorithm.name: count_feedback(t, t.net) for t in trials},
     }
+
+
+def _costs(registry: Registry, learner: Learner) -> dict[str, Any]:
+    """Return what a step takes as a function of depth, on layers of 256 and MNIST's form."""
+    from credbench.costs import by_depth
+
+    settings = {"algorithm": learner.asked, "network": _COUNTED, "dataset": "mnist", "seeds": "1"}
+    trial = make_experiment(registry, settings).trials[0]
+    found = by_depth(trial)
+    return {
+        "step": f"at L hidden layers of 256, batch {trial.batch_size}, before the optimiser",
+        "kernels": _line(found["kernels"], 1),
+        "multiply-adds": _line(found["multiply_adds"], 1e6) + " million",
+        "memory": _line(found["bytes"], 2**20) + " MiB",
+    }
+
+
+_COUNTED = "mlp[hidden=256x8]"
+
+
+def _line(each: tuple[float, float], unit: float) -> str:
+    """Return `a + b L`."""
+    fixed, slope = (round(value / unit, 1) for value in each)
+    return f"{fixed:g} {'-' if slope < 0 else '+'} {abs(slope):g} L"
 
 
 def _dataset(component: Any) -> dict[str, Any]:

@@ -326,6 +326,9 @@ def table(
     trials: Annotated[
         bool, typer.Option("--trials", help="One row a trial, as csv or json.")
     ] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="With the published test errors, where known.")
+    ] = False,
     format: Format = "table",
 ) -> None:
     """Print the table of an experiment from its records."""
@@ -334,7 +337,35 @@ def table(
     if trials:
         print_trials(results_dir or Path("results"), name, format)
     else:
-        print_tables(_registry(plugin), results_dir or Path("results"), name, format)
+        results = results_dir or Path("results")
+        print_tables(_registry(plugin), results, name, format, published)
+
+
+@app.command()
+def plot(
+    name: Annotated[str, typer.Argument(help="An experiment.")],
+    measure: Annotated[
+        str,
+        typer.Option(
+            metavar="MEASURE",
+            help="validation-error, training-error, validation-loss or training-loss.",
+        ),
+    ] = "validation-error",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="DIR", help="Where it goes [default: beside the records]."
+        ),
+    ] = None,
+    results_dir: ResultsDir = None,
+    plugin: Plugins = None,
+) -> None:
+    """Draw an experiment's learning curves from its records, as PNG and PDF."""
+    from credbench import commands
+
+    results = results_dir or Path("results")
+    for path in commands.plot(_registry(plugin), results, name, measure, output):
+        typer.echo(path)
 
 
 @app.command()

@@ -189,15 +189,54 @@ def print_trials(results_dir: Path, name: str | None, format: str) -> None:
     print(as_text.rstrip("\n"))
 
 
-def print_tables(registry: Registry, results_dir: Path, name: str | None, format: str) -> None:
+def print_tables(
+    registry: Registry, results_dir: Path, name: str | None, format: str, published: bool = False
+) -> None:
     """Print the tables of one experiment, or of all, from their records."""
     check_format(format)
     tables = []
     for store in _stores(results_dir, name):
         records = store.trials()
-        tables.append(_table(store, store.planned(records), records, registry))
+        made = _table(store, store.planned(records), records, registry)
+        if published:
+            from credbench.report.published import PublishedTable
+
+            made = PublishedTable(made.title, made.rows, made.notes)
+        tables.append(made)
         warn(store.problems)
     show(tables, format)
+
+
+def plot(
+    registry: Registry, results_dir: Path, name: str, measure: str, output: Path | None
+) -> list[Path]:
+    """Draw the learning curves of an experiment; return the files written.
+
+    Raises `RequestError` for an unknown measure, and where nothing has been trained.
+    """
+    from credbench.report.curves import MEASURES, plot_curves
+    from credbench.report.summary import Speller
+
+    if measure not in MEASURES:
+        raise unknown("measure", measure, MEASURES)
+    (store,) = _stores(results_dir, name)
+    records = store.trials()
+    in_order = [records[id] for id in store.planned(records) if id in records]
+    found = [record for record in in_order if record.get("curve", {}).get("seconds")]
+    warn(store.problems)
+    key = measure.replace("-", "_")
+    drawn = [record for record in found if any(v is not None for v in record["curve"][key])]
+    if not drawn:
+        raise RequestError(f"{store.folder} has no curves to draw: run the experiment first")
+    folder = output or store.folder / "figures"
+    paths = [folder / f"{measure}.{kind}" for kind in ("png", "pdf")]
+    try:
+        plot_curves(drawn, measure, paths, Speller(registry))
+    except OSError as error:
+        raise RequestError(
+            f"figures cannot be written to {folder} ({error.strerror}): give another --output"
+        ) from error
+    return paths
 
 
 def _stores(results_dir: Path, name: str | None) -> list[Store]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 Labels = NDArray[np.int64]
 
@@ -24,6 +23,8 @@ class Score:
 
 def score(labels: Labels, predicted: Labels, classes: int) -> Score:
     """Return the scores of predictions (n,) against labels (n,)."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=range(classes), average="macro", zero_division=0.0
     )
@@ -33,5 +34,7 @@ def score(labels: Labels, predicted: Labels, classes: int) -> Score:
 
 def confusion(labels: Labels, predicted: Labels, classes: int) -> list[list[int]]:
     """Return counts, one row a true class, one column a predicted one."""
+    from sklearn.metrics import confusion_matrix
+
     counts: Any = confusion_matrix(labels, predicted, labels=range(classes))
     return [[int(n) for n in row] for row in counts]

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from credbench.costs import Kernels
 from credbench.errors import RequestError
 from helpers import (
     DIFFERENTIABLE,
@@ -347,22 +347,6 @@ def test_dtp_phases_follow_the_schedule():
         make_one(top="inverse", alpha=0.1)
     with pytest.raises(RequestError, match="no effect"):
         make_one(features=5)
-
-
-VIEWS = {"t", "view", "expand", "select", "slice", "unsqueeze", "transpose", "permute", "unbind",
-         "detach", "_unsafe_view", "alias", "split", "as_strided"}  # fmt: skip
-
-
-class Kernels(TorchDispatchMode):
-    """Counts the operators that compute something, not those that only look differently."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += func.overloadpacket.__name__ not in VIEWS
-        return func(*args, **(kwargs or {}))
 
 
 def update_kernels(learner, depth):

@@ -11,7 +11,10 @@ from credbench.spread import spread
 # Okabe & Ito 2008, without the yellow that white paper swallows.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = "osv^D*PX"
-_KNOWN = ("backprop", "fa", "dfa", "lra-e", "rec-lra", "target-prop")
+_KNOWN = (
+    "backprop", "fa", "dfa", "lra-e", "rec-lra", "target-prop", "equilibrium-prop", "lra-diff",
+    "lra-fdbk",
+)  # fmt: skip
 
 
 def style(algorithm: str) -> dict[str, Any]:

@@ -1,0 +1,132 @@
+"""Learning curves: one panel a dataset and activation, one line a setting, a band for its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from credbench.report.figures import style
+from credbench.report.summary import AXES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MEASURES = {
+    "validation-error": "validation error (%)",
+    "training-error": "training error (%)",
+    "validation-loss": "validation loss (nats)",
+    "training-loss": "training loss (nats)",
+}
+"""What can be drawn, and its name on the axis."""
+_PANEL = ("dataset", "network", "activation")
+_NARROW = 4
+"""The ratio of a scale's ends up to which all its ticks have room for a number."""
+_LINES = ("-", "--", ":", "-.")
+
+Speller = Callable[[str, str], str]
+Record = Mapping[str, Any]
+
+
+def plot_curves(
+    records: Sequence[Record], measure: str, paths: Iterable[Path], spell: Speller
+) -> None:
+    """Draw a measure over epochs: means over seeds, from the lowest to the highest as a band.
+
+    Where a trial diverged its line ends with a cross. `spell` shortens an argument of a trial.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    panels = _split(records, _PANEL, spell)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(5 * columns, 3.2 * rows), layout="constrained", squeeze=False
+    )
+    told = _told(records, [axis for axis in AXES if axis not in _PANEL], spell)
+    for axes, (title, inside) in zip(grid.flat, panels.items(), strict=False):
+        axes.set_title(", ".join(title), fontsize="medium")
+        _panel(axes, inside, measure, told, spell)
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_axis_off()
+    handles = {
+        label: handle
+        for axes in grid.flat
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False,
+        fontsize="small",
+    )  # fmt: skip
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _split(
+    records: Sequence[Record], axes: Sequence[str], spell: Speller
+) -> dict[tuple[str, ...], list[Record]]:
+    found: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        trial = record["trial"]
+        key = tuple(spell(axis, str(trial.get(axis))) for axis in axes)
+        found.setdefault(key, []).append(record)
+    return found
+
+
+def _told(records: Sequence[Record], axes: Sequence[str], spell: Speller) -> list[str]:
+    """Return the axes that tell lines apart: the algorithm, and what differs."""
+    return [axis for axis in axes if axis == "algorithm" or len(_split(records, [axis], spell)) > 1]
+
+
+def _panel(
+    axes: Axes, records: Sequence[Record], measure: str, told: Sequence[str], spell: Speller
+) -> None:
+    seen: dict[str, int] = {}
+    for words, mine in _split(records, told, spell).items():
+        label = ", ".join(words)
+        name = words[told.index("algorithm")].partition("[")[0]
+        look = {**style(name), "linestyle": _LINES[seen.get(name, 0) % len(_LINES)]}
+        seen[name] = seen.get(name, 0) + 1
+        _line(axes, mine, measure, label, look)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(MEASURES[measure])
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    shown = range(1, 10) if high < _NARROW * low else (1, 2, 5)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(
+        lambda value, _: f"{value:g}" if float(f"{value:e}"[0]) in shown else ""
+    )
+    axes.tick_params(axis="y", which="minor", labelsize="small")
+    axes.grid(True, which="both", alpha=0.25)
+
+
+def _line(
+    axes: Axes, records: Sequence[Record], measure: str, label: str, look: dict[str, Any]
+) -> None:
+    key = measure.replace("-", "_")
+    curves = [_finite(record["curve"][key]) for record in records]
+    epochs = range(1, max(map(len, curves)) + 1)
+    at = [[curve[k - 1] for curve in curves if len(curve) >= k] for k in epochs]
+    every = max(1, len(at) // 8)
+    axes.plot(
+        epochs, [sum(values) / len(values) for values in at], label=label, markevery=every,
+        markersize=4, linewidth=1.3, **look,
+    )  # fmt: skip
+    low, high = [min(values) for values in at], [max(values) for values in at]
+    axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    for record, curve in zip(records, curves, strict=True):
+        if record["status"] == "diverged" and curve:
+            axes.plot([len(curve)], [curve[-1]], marker="x", markersize=9, color=look["color"])
+
+
+def _finite(values: Sequence[float | None]) -> list[float]:
+    """Return the values up to the first that was not finite."""
+    _, whole = next(groupby(values, key=lambda v: v is not None), (True, ()))
+    return [value for value in whole if value is not None]
