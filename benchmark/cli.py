@@ -347,15 +347,14 @@ def plot(
     measure: Annotated[
         str,
         typer.Option(
+            "--measure",
             metavar="MEASURE",
             help="validation-error, training-error, validation-loss or training-loss.",
         ),
     ] = "validation-error",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", metavar="DIR", help="Where it goes [default: beside the records]."
-        ),
+        typer.Option("--output", metavar="DIR", help="Where they go [default: with the records]."),
     ] = None,
     results_dir: ResultsDir = None,
     plugin: Plugins = None,

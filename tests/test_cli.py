@@ -187,6 +187,20 @@ def test_describe_counts_a_networks_parameters_and_the_feedback_beside_it(credbe
     )
 
 
+def test_describe_counts_what_a_step_takes_by_depth(credbench):
+    """Kernels do not change with depth but for the forward pass; multiply-adds are of products."""
+    known = {
+        name: json.loads(credbench("describe", name, "--format", "json").stdout)
+        for name in ("backprop", "rec-lra[gap=1]", "lra-e")
+    }
+    slopes = {k: float(v["kernels"].split(" + ")[1].split()[0]) for k, v in known.items()}
+    assert slopes["rec-lra[gap=1]"] < slopes["backprop"] < slopes["lra-e"]
+    forward, update = 32 * 256 * 256, 32 * 256 * 256
+    expected = (2 * forward + update) / 1e6
+    assert known["backprop"]["multiply-adds"].endswith(f"+ {expected:.1f} L million")
+    assert all("MiB" in each["memory"] for each in known.values())
+
+
 def test_what_is_not_defined_is_not_applicable(credbench, tmp_path):
     networks = "res-mlp[hidden=8x3],mlp[hidden=8x3]"
     given = ("-a", "target-prop,fa", "-n", networks, "-s", "2", "-e", "1", "--no-timing")

@@ -38,7 +38,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_every_source_and_no_stranger(wheel):
     names = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
     assert {n for n in names if n.endswith(".py")} == sources()
-    assert names - sources() == {"credbench/py.typed"}
+    data = {f"credbench/paper/{f.name}" for f in (ROOT / "results/paper").glob("*.yaml")}
+    assert len(data) >= 2 and names - sources() == {"credbench/py.typed", *data}
 
 
 def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):

@@ -98,7 +98,7 @@ def _panel(
     axes.set_ylabel(MEASURES[measure])
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    shown = range(1, 10) if high < _NARROW * low else (1, 2, 5)
+    shown = range(1, 10) if high < _NARROW * low else (1, 2, 3, 5)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(
         lambda value, _: f"{value:g}" if float(f"{value:e}"[0]) in shown else ""
