@@ -82,20 +82,19 @@ def describe_component(registry: Registry, name: str, format: str) -> None:
             )
         counts = _counts(registry, made) if isinstance(made, Architecture) else {}
         costs = _costs(registry, made) if isinstance(made, Learner) else {}
-        found.append(facts(component) | counts | costs)
+        found.append(facts(component, made) | counts | costs)
     if plain(format):
         print(json.dumps(found if len(found) > 1 else found[0], ensure_ascii=False, indent=2))
         return
     print("\n\n".join(_text(each) for each in found))
 
 
-def facts(component: type[Component]) -> dict[str, Any]:
-    """Return what is known of a component, ready for JSON."""
+def facts(component: type[Component], made: Component) -> dict[str, Any]:
+    """Return what is known of a component as it was made, ready for JSON."""
     known = {k: getattr(component, k) for k in _FACTS if getattr(component, k, "")}
-    capabilities = getattr(component, "capabilities", None)
-    if capabilities is not None:
-        known["capabilities"] = dataclasses.asdict(capabilities)
-        known["phases"] = list(getattr(component, "phases", ()))
+    if isinstance(made, Learner):
+        known["capabilities"] = dataclasses.asdict(made.capabilities)
+        known["phases"] = list(made.phases)
     if component.kind == "dataset":
         known |= _dataset(component)
     return {
