@@ -14,11 +14,16 @@ state z⁰ and the nudged one z^β,
 which tends to the gradient of C at the settled state; with symmetric nudging, from z^β and z^−β
 over 2 β, one order of β sooner. Free settling starts from a forward pass, where the authors' code
 starts from the state in which it left the same example an epoch ago.
+
+The nudged phase follows how far the nudged state is from the free one, u = z^β − z⁰, and not z^β,
+of which float32 would keep nothing where κ is small:
+
+    u_l → φ(h_l + Δ_l) − φ(h_l),    Δ_l = W_l u_{l−1} + κ W_{l+1}ᵀ u_{l+1}
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
     from credbench import Architecture
     from credbench.activations import Activation
     from credbench.learner import Pass
+
+    State = Mapping[int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,9 @@ class EquilibriumPropagation(Learner):
     )
     nudged: int = parameter(
         4,
-        help="steps of the nudged phase",
+        help="steps of the nudged phase with one hidden layer; each further one takes two more",
         unit="steps",
-        source="the authors' code, 784-500-10",
+        source="the authors' code: 4, 6 and 8 with one, two and three hidden layers",
         minimum=1,
         maximum=100_000,
         search=Search(choices=(4, 10)),
@@ -108,91 +115,118 @@ class EquilibriumPropagation(Learner):
         """Its energy is that of a chain of dense layers with a continuous φ."""
         if network.residual or network.normalized:
             return "its energy is that of a plain chain of layers"
-        jumps = activation.derivative_formula.startswith("0 ")
-        return "its units settle where a continuous φ tells them" if jumps else ""
+        return "its units settle where a continuous φ tells them" if activation.surrogate else ""
 
     def noise(self, net: Network, phase: str) -> dict[str, tuple[int, ...]]:
         """Ask for a number whose sign is that of the nudge."""
         return {"sign": ()} if self.nudging == "random" else {}
 
-    def updates(self, step: Step) -> Updates:
-        """Settle freely, then nudged, and contrast the two."""
-        drive, start = self._free(step)
-        if self.nudging == "symmetric":
-            ends = [self.settle(step, drive, start, self.nudged, s * self.beta) for s in (1, -1)]
-            made = self._contrast(step, ends[0], ends[1], 2 * self.beta)
-        else:
-            beta: float | Tensor = self.beta
-            if self.nudging == "random":
-                beta = beta * (2 * (step.noise["sign"][0] > 0) - 1)
-            nudged = self.settle(step, drive, start, self.nudged, beta)
-            made = self._contrast(step, nudged, start, beta)
-        return Updates(made, logits=start[step.net.depth])
-
     def predict(self, view: Pass) -> Tensor:
         """Return the settled output layer."""
-        return self._free(view)[1][view.net.depth]
+        return self.settle(view)[1][view.net.depth]
 
-    def _free(self, view: Pass) -> tuple[Tensor, Layers]:
+    def settle(self, view: Pass) -> tuple[Tensor, Layers]:
         """Return what the input gives the first layer throughout, and the free state."""
         a, top = view.forward(), view.net.depth
-        drive = a.h[1]
-        start = {layer: a.z[layer] for layer in range(top)}
-        start[top] = view.net.activation(a.h[top])
-        return drive, self.settle(view, drive, start, self.free)
+        drive, z = a.h[1], {layer: a.z[layer] for layer in range(top)}
+        z[top] = view.net.activation(a.h[top])
+        for _ in range(self.free):
+            z = self._nearer(z, self._goals(view, self._fields(view, drive, z)))
+        return drive, Layers(z)
 
-    def settle(
-        self,
-        view: Pass,
-        drive: Tensor,
-        start: Mapping[int, Tensor],
-        steps: int,
-        beta: float | Tensor | None = None,
-    ) -> Layers:
-        """Return the activities after so many steps from `start`.
+    def updates(self, step: Step) -> Updates:
+        """Settle freely, then nudged, and contrast the two."""
+        drive, free = self.settle(step)
+        beta: float | Tensor = self.beta
+        if self.nudging == "random":
+            beta = beta * (2 * (step.noise["sign"][0] > 0) - 1)
+        betas = [beta, -beta] if self.nudging == "symmetric" else [beta]
+        reached, apart = self._nudge(step, drive, free, betas)
+        if self.nudging == "symmetric":
+            made = self._contrast(step, reached, apart[0], apart[1], 2 * beta)
+        else:
+            made = self._contrast(step, reached, apart[0], _nowhere(free), beta)
+        return Updates(made, logits=free[step.net.depth])
 
-        `beta` nudges the output of a `Step` towards its labels.
-        """
-        z = dict(start)
-        for _ in range(steps):
-            z = {0: z[0]} | {
-                layer: z[layer].lerp(self._goal(view, drive, z, layer, beta), self.epsilon)
-                for layer in range(1, view.net.depth + 1)
-            }
-        return Layers(z)
+    def _nudge(
+        self, step: Step, drive: Tensor, free: State, betas: Sequence[float | Tensor]
+    ) -> tuple[State, list[State]]:
+        """Return the free state some steps on, and how far each nudge has moved it by then."""
+        z = free
+        apart: list[State] = [_nowhere(free) for _ in betas]
+        for _ in range(self.nudged + 2 * max(0, step.net.depth - 2)):
+            h = self._fields(step, drive, z)
+            goals = self._goals(step, h)
+            apart = [
+                self._nearer(u, self._shifts(step, h, goals, z, u, beta))
+                for u, beta in zip(apart, betas, strict=True)
+            ]
+            z = self._nearer(z, goals)
+        return z, apart
 
-    def _goal(
-        self,
-        view: Pass,
-        drive: Tensor,
-        z: dict[int, Tensor],
-        layer: int,
-        beta: float | Tensor | None,
-    ) -> Tensor:
-        """Return what a layer's activity would be by what its neighbours are now."""
-        net, params = view.net, view.params
-        h = drive
-        if layer > 1:
-            h = net.blocks[layer - 1].forward(params[layer - 1], z[layer - 1])
-        if layer < net.depth:
-            back = net.blocks[layer].adjoint(params[layer], z[layer], z[layer + 1])[0]
-            h = h + self.feedback * back
-        elif beta is not None:
-            assert isinstance(view, Step)
-            h = h - 2 * beta * (z[layer] - view.targets)
-        return net.activation(h)
-
-    def _contrast(
-        self, step: Step, nudged: Layers, other: Layers, distance: float | Tensor
-    ) -> dict[str, Tensor]:
-        """Return −κ^(l−L) (nudged products − other products) / distance for every block."""
-        depth = step.net.depth
-        scale = {k: -(self.feedback ** (k - depth)) / distance for k in range(1, depth + 1)}
-        found = [self._products(step, each, scale) for each in (nudged, other)]
-        return {name: found[0][name] - found[1][name] for name in found[0]}
+    def _nearer(self, z: State, goals: State) -> dict[int, Tensor]:
+        """Return every layer ε of the way to its goal; what has none stays."""
+        return {0: z[0]} | {k: z[k].lerp(goal, self.epsilon) for k, goal in goals.items()}
 
     @staticmethod
-    def _products(step: Step, z: Layers, scale: Mapping[int, float | Tensor]) -> dict[str, Tensor]:
-        """Return the batch mean of z_l z_{l−1}ᵀ for every block, scaled."""
-        scaled = {layer: z[layer] * factor for layer, factor in scale.items()}
-        return step.net.gradients(step.params, Activities(z, z), scaled)
+    def _goals(view: Pass, h: State) -> dict[int, Tensor]:
+        return {layer: view.net.activation(each) for layer, each in h.items()}
+
+    def _fields(self, view: Pass, drive: Tensor, z: State) -> dict[int, Tensor]:
+        """Return what every layer hears from its neighbours; the first from the input besides."""
+        net, params = view.net, view.params
+        h = {1: drive} | {
+            k: net.blocks[k - 1].forward(params[k - 1], z[k - 1]) for k in range(2, net.depth + 1)
+        }
+        return {k: h[k] + self._feedback(view, k, z) if k < net.depth else h[k] for k in h}
+
+    def _feedback(self, view: Pass, layer: int, z: State) -> Tensor:
+        """Return κ W_{l+1}ᵀ z_{l+1}."""
+        block, arrays = view.net.blocks[layer], view.params[layer]
+        return self.feedback * block.adjoint(arrays, z[layer], z[layer + 1])[0]
+
+    def _shifts(
+        self, step: Step, h: State, goals: State, z: State, u: State, beta: float | Tensor
+    ) -> dict[int, Tensor]:
+        """Return how far each layer's goal moves when the state is u away and nudged."""
+        net, found = step.net, {}
+        for k in range(1, net.depth + 1):
+            arrays = step.params[k - 1]
+            unbiased = {**arrays, "bias": arrays["bias"].new_zeros(arrays["bias"].shape)}
+            heard = net.blocks[k - 1].forward(unbiased, u[k - 1]) if k > 1 else None
+            if k < net.depth:
+                back = self._feedback(step, k, u)
+                heard = back if heard is None else heard + back
+            else:
+                pull = -2 * beta * (z[k] + u[k] - step.targets)
+                heard = pull if heard is None else heard + pull
+            found[k] = -net.activation.difference(h[k], goals[k], -heard)
+        return found
+
+    def _contrast(
+        self, step: Step, z: State, one: State, other: State, distance: float | Tensor
+    ) -> dict[str, Tensor]:
+        """Return −κ^(l−L) (products of z + one − those of z + other) / distance, every block.
+
+        With d the difference of the two states and m their mean, that of the products is
+        d_l m_{l−1}ᵀ + m_l d_{l−1}ᵀ.
+        """
+        depth = step.net.depth
+        scale = {k: -(self.feedback ** (k - depth)) / distance for k in range(1, depth + 1)}
+        d = Layers({k: one[k] - other[k] for k in z})
+        m = Layers({k: z[k] + (one[k] + other[k]) / 2 for k in z})
+        after = self._products(step, {k: d[k] * scale[k] for k in scale}, m)
+        before = self._products(step, {k: m[k] * scale[k] for k in scale}, d)
+        return {
+            name: found + before[name] if name.startswith("weight") else found
+            for name, found in after.items()
+        }
+
+    @staticmethod
+    def _products(step: Step, upper: State, lower: Layers) -> dict[str, Tensor]:
+        """Return the batch mean of upper_l lower_{l−1}ᵀ for every block, and of upper_l."""
+        return step.net.gradients(step.params, Activities(lower, lower), upper)
+
+
+def _nowhere(z: State) -> dict[int, Tensor]:
+    return {layer: each.new_zeros(each.shape) for layer, each in z.items()}

@@ -79,9 +79,8 @@ def test_a_random_sign_is_that_of_its_noise():
 def test_settling_ends_where_every_unit_is_what_its_neighbours_say():
     net, learner = dense_net((6, 8, 8, 4), "sigmoid"), make("algorithm", "equilibrium-prop", **LONG)
     step = make_step(net, learner)
-    drive, z = learner._free(step)
-    for layer in range(1, 4):
-        goal = learner._goal(step, drive, z, layer, None)
+    drive, z = learner.settle(step)
+    for layer, goal in learner._goals(step, learner._fields(step, drive, z)).items():
         torch.testing.assert_close(z[layer], goal, rtol=0, atol=1e-10)
     torch.testing.assert_close(learner.predict(step), z[3])
 
@@ -98,3 +97,38 @@ def test_it_is_not_defined_without_an_energy(network, given, activation):
     learner = make("algorithm", "equilibrium-prop")
     assert learner.refuses(make("network", network, **given), make("activation", activation))
     assert not learner.refuses(make("network", "mlp"), make("activation", "tanh"))
+
+
+@pytest.mark.parametrize("kappa", (1, 0.1, 0.01))
+def test_updates_survive_single_precision_and_reach_every_layer(kappa):
+    """In float32 the nudged activities of the lower layers equal the free ones to the last bit."""
+    net = dense_net((6, *[8] * 5, 4))
+    learner = make("algorithm", "equilibrium-prop", feedback=kappa)
+    params = draw_params(net, sigma=0.2)
+    exact = learner.updates(make_step(net, learner, params)).params
+    step = make_step(net, learner, params)
+    single = replace(
+        step, params=net.views({k: v.float() for k, v in params.items()}), x=step.x.float(),
+        targets=step.targets.float(),
+    )  # fmt: skip
+    found = learner.updates(single).params
+    for name, update in exact.items():
+        assert all(one.abs().max() > 0 for one in update)
+        for mine, expected in zip(found[name].double(), update, strict=True):
+            assert relative(mine, expected) < 1e-3, name
+
+
+def test_the_nudged_state_is_that_of_settling_with_the_nudge():
+    """Away from equilibrium too: u is the nudged trajectory less the free one."""
+    net = dense_net((6, 8, 8, 4), "sigmoid")
+    learner = make("algorithm", "equilibrium-prop", free=2, nudged=3, feedback=0.7, beta=0.4)
+    step = make_step(net, learner)
+    drive, free = learner.settle(step)
+    reached, (apart, _) = learner._nudge(step, drive, free, [0.4, -0.4])
+    z = dict(free)
+    for _ in range(5):
+        h = learner._fields(step, drive, z)
+        h[3] = h[3] - 2 * 0.4 * (z[3] - step.targets)
+        z = learner._nearer(z, learner._goals(step, h))
+    for layer in range(1, 4):
+        torch.testing.assert_close(reached[layer] + apart[layer], z[layer])
