@@ -8,7 +8,8 @@
     ΔW_l = δ_l z_{l−1}ᵀ
 
 Nm scales each example's d to norm c where it is larger. ℓ(x) is x²/2, or log(1 + x²)/2, the
-Cauchy (log-penalty) loss. No update leaves zero where W = 0 but for lra-fdbk's, as E is not.
+Cauchy (log-penalty) loss. From W = 0, hidden weights move with lra-fdbk, as E is not zero; with
+lra-diff only where φ(0) is not.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from credbench import __version__
-from credbench.errors import CredbenchError
+from credbench.errors import CredbenchError, RequestError
 
 if TYPE_CHECKING:
     from credbench.registry import Registry
@@ -194,11 +194,14 @@ def tune(
     images: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10**9, metavar="N", help="Training images used [default: 10,000, or all]."
+            min=1,
+            max=10**9,
+            metavar="N",
+            help="Training images [default: 10,000, or all of the smallest set].",
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**62, help="The seed of every draw, which no run may use.")
+        int, typer.Option(min=0, max=2**62, help="The seed of every draw; run --tuned refuses it.")
     ] = 1_000_000,
     name: Annotated[
         str | None,
@@ -334,6 +337,8 @@ def table(
     """Print the table of an experiment from its records."""
     from credbench.commands import print_tables, print_trials
 
+    if trials and published:
+        raise RequestError("--trials with --published: published numbers are of settings; give one")
     if trials:
         print_trials(results_dir or Path("results"), name, format)
     else:

@@ -225,7 +225,7 @@ def plot(
     found = [record for record in in_order if record.get("curve", {}).get("seconds")]
     warn(store.problems)
     key = measure.replace("-", "_")
-    drawn = [record for record in found if any(v is not None for v in record["curve"][key])]
+    drawn = [r for r in found if any(v is not None for v in r["curve"].get(key, ()))]
     if not drawn:
         raise RequestError(f"{store.folder} has no curves to draw: run the experiment first")
     folder = output or store.folder / "figures"

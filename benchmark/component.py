@@ -25,6 +25,13 @@ class Search:
     scale: str = "linear"
     choices: tuple[Any, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a range that nothing can be drawn from."""
+        lowest = 0.0 if self.scale == "log" else -math.inf
+        ordered = lowest < self.low <= self.high < math.inf
+        if not self.choices and (self.scale not in ("linear", "log") or not ordered):
+            raise ValueError(f"a search from {self.low} to {self.high}, {self.scale}")
+
     def __str__(self) -> str:
         if self.choices:
             return " | ".join(format_value(c) for c in self.choices)

@@ -10,6 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from credbench.errors import RequestError
 from credbench.experiment import Trial
 from credbench.group import Group
 from credbench.memory import PeakBytes, held
@@ -80,9 +81,14 @@ def _under(mode: Any, steps: Sequence[Callable[[int], None]]) -> None:
 def by_depth(trial: Trial) -> dict[str, tuple[float, float]]:
     """Return a and b of each cost a + b L, for L equally wide hidden layers of a trial's network.
 
-    Raises `RequestError` for a network whose depth cannot vary.
+    Raises `RequestError` for a network whose depth cannot vary, and for an algorithm that is not
+    defined at the depths compared.
     """
-    low, high = (cost(replace(trial, network=trial.network.deepened(depth))) for depth in _DEPTHS)
+    deep = [replace(trial, network=trial.network.deepened(depth)) for depth in _DEPTHS]
+    for each in deep:
+        if each.refusal:
+            raise RequestError(f"on {each.network.spec(full=False)}: {each.refusal}")
+    low, high = map(cost, deep)
     found = {}
     for name, small in vars(low).items():
         slope = (vars(high)[name] - small) / (_DEPTHS[1] - _DEPTHS[0])

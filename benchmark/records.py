@@ -71,6 +71,13 @@ def _scores(value: Any) -> bool:
     )  # fmt: skip
 
 
+def _curve(value: Any) -> bool:
+    """Every measure is a number an epoch, or null where it was not finite."""
+    return _mapping(value) and all(
+        isinstance(each, list) and all(map(_number_or_none, each)) for each in value.values()
+    )
+
+
 _SCHEMAS: dict[str, dict[str, Test]] = {
     "trials": {
         "id": _text, "trial": _arguments, "status": STATUSES.__contains__, "reason": _text,
@@ -90,9 +97,12 @@ _SCHEMAS: dict[str, dict[str, Test]] = {
 }  # fmt: skip
 _DONE: dict[str, Test] = {
     "scores": _scores,
-    "curve": lambda v: _mapping(v) and _some_numbers(v.get("seconds")),
+    "curve": lambda v: (
+        _curve(v) and _some_numbers(v.get("seconds")) and bool(v.get("validation_error"))
+    ),
     "phases": _words,
 }
+_DIVERGED: dict[str, Test] = {"curve": _curve}
 KINDS = tuple(_SCHEMAS)
 """The kinds of files that a store holds."""
 
@@ -106,6 +116,8 @@ def check(kind: str, content: Any) -> None:
     _check(content, _SCHEMAS[kind])
     if kind == "trials" and content["status"] == "done":
         _check(content, _DONE)
+    if kind == "trials" and content["status"] == "diverged":
+        _check(content, _DIVERGED)
 
 
 def _check(content: Mapping[str, Any], schema: Mapping[str, Test]) -> None:

@@ -55,6 +55,11 @@ class WinnersTable:
         return [
             f"Budget: {self.budget}, seed {self.budget.seed}, the first draw untuned; the weights "
             "of the best epoch; no test image was read.",
+            *dict.fromkeys(
+                f"{w.cell.algorithm.asked}: {spent}, as its epochs are of several passes."
+                for w in self.winners
+                if (spent := self.budget.spent(w.cell.algorithm)) != str(self.budget)
+            ),
             *self.notes,
         ]
 
@@ -91,10 +96,10 @@ def tune_experiment(
     asked = configure(None, options)
     registry = Registry(plugins)
     warn(registry.problems)
-    images = images or _images(registry, asked.settings.get("dataset", SETTINGS["dataset"]))
+    images = _images(registry, asked.settings.get("dataset", SETTINGS["dataset"]), images)
     settings = {"seeds": f"{seed},", **asked.settings, "limit-train": str(images)}
     experiment = make_experiment(registry, settings)
-    if "name" not in asked.settings:
+    if not asked.settings.get("name"):
         experiment = replace(experiment, name=f"tune-{experiment.name}")
     budget = Budget(draws, passes, images, seed)
     spent, by_cell = plan(experiment, budget)
@@ -103,9 +108,10 @@ def tune_experiment(
         print_plan(spent, store, format, False)
         return 0
     how = plan_options(asked, tuple(plugins), retry_failed=False, timing=False)
+    where = store.folder / winners.FILE
+    winners.check(where)
     execute(spent, store, replace(how, judged=("validation",)))
     found = _winners(experiment, store, by_cell)
-    where = store.folder / winners.FILE
     made = _made(store, spent)
     winners.write(where, [w for w in found.values() if w], budget, made)
     notes = [f"{key.capitalize()}: {text}" for key, text in made.items()]
@@ -117,10 +123,19 @@ def tune_experiment(
     return 1 if lost else 0
 
 
-def _images(registry: Registry, datasets: str) -> int:
-    """Return how many training images are used: 10,000, or all where a dataset has fewer."""
+def _images(registry: Registry, datasets: str, asked: int | None) -> int:
+    """Return how many training images are used: 10,000, or all where a dataset has fewer.
+
+    Raises `RequestError` where more are asked for than the smallest has.
+    """
     found = [cast(Dataset, dataset) for dataset in registry.axis("dataset", datasets)]
-    return min(_IMAGES, *(dataset.trainable for dataset in found))
+    smallest = min(found, key=lambda dataset: dataset.trainable)
+    if asked is not None and asked > smallest.trainable:
+        raise RequestError(
+            f"--images {asked}: {smallest.name} has {smallest.trainable} training images beside "
+            f"those for validation; give at most {smallest.trainable}"
+        )
+    return asked or min(_IMAGES, smallest.trainable)
 
 
 def _winners(

@@ -38,7 +38,14 @@ class Budget:
     seed: int = SEED
 
     def __str__(self) -> str:
-        return f"{self.draws} draws × {self.passes} passes over {self.images:,} images"
+        return self._text(self.passes)
+
+    def _text(self, passes: int) -> str:
+        return f"{self.draws} draws × {passes} passes over {self.images:,} images"
+
+    def spent(self, learner: Learner) -> str:
+        """Return what a learner's whole epochs came to, in words."""
+        return self._text(self.epochs(learner) * len(learner.phases))
 
     def epochs(self, learner: Learner) -> int:
         """Return the whole epochs that make up at least these passes."""
@@ -69,7 +76,8 @@ def search_space(component: Component) -> dict[str, Parameter]:
 def candidates(cell: Trial, budget: Budget) -> list[Trial]:
     """Return the trials that a cell's budget is spent on, the first as the cell itself.
 
-    Two draws may come to the same trial where few values are possible; each is listed once.
+    Two draws may come to the same trial where few values are possible; each is listed once, and
+    so is what a draw for which the algorithm is not defined gives way to: the default.
     """
     base = replace(
         cell, epochs=budget.epochs(cell.algorithm), limit_train=budget.images, seed=budget.seed
@@ -79,13 +87,12 @@ def candidates(cell: Trial, budget: Budget) -> list[Trial]:
     found = [base]
     for point in _hypercube(budget.draws - 1, len(axes), _draw_seed(cell, budget)):
         values = iter(point)
-        found.append(
-            replace(
-                base,
-                algorithm=_drawn(cell.algorithm, algorithm, values),
-                optimizer=_drawn(cell.optimizer, optimizer, values),
-            )
+        drawn = replace(
+            base,
+            algorithm=_drawn(cell.algorithm, algorithm, values),
+            optimizer=_drawn(cell.optimizer, optimizer, values),
         )
+        found.append(base if drawn.refusal else drawn)
     return list({trial.id: trial for trial in found}.values())
 
 
@@ -108,11 +115,20 @@ def _hypercube(points: int, axes: int, seed: int) -> Iterator[Sequence[float]]:
 
 def _drawn(component: Any, space: Mapping[str, Parameter], values: Iterator[float]) -> Any:
     """Return a component with its free parameters drawn; what is then without effect is left."""
-    drawn = {k: p.read(pick(p.search, next(values)), component.name) for k, p in space.items()
-             if p.search}  # fmt: skip
+    drawn = {
+        k: p.read(_rounded(pick(p.search, next(values)), p.default), component.name)
+        for k, p in space.items()
+        if p.search
+    }
     made = replace(component, **drawn)
     kept = {k: v for k, v in drawn.items() if k not in made.unused()}
     return replace(component, **kept)
+
+
+def _rounded(value: Any, default: Any) -> Any:
+    """Return a drawn number as whole where the parameter's default is."""
+    whole = isinstance(default, int) and not isinstance(default, bool)
+    return round(value) if whole and isinstance(value, float) else value
 
 
 def pick(search: Search, u: float) -> Any:

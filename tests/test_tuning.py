@@ -174,6 +174,86 @@ def test_what_cannot_be_tuned_is_refused_in_a_line(credbench, tmp_path, argument
     assert told in ran.stderr and ran.stderr.count("\n") == 1
 
 
+GOOD = {
+    "setting": {
+        "algorithm": "dfa", "dataset": "digits", "activation": "tanh", "network": "mlp",
+        "optimizer": "adam", "init": "gaussian", "batch-size": 32, "clip-norm": None,
+    },
+    "algorithm": "dfa[sigma=0.1]", "optimizer": "adam", "budget": "b", "seed": 9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"algorithm": "backprop"}, "no setting of algorithm 'dfa'"),
+        ({"algorithm": "dfa,fa"}, "no setting of algorithm 'dfa'"),
+        ({"algorithm": "dfa[sigmma=1]"}, "sigmma"),
+        ({"optimizer": "adam[lr=1e-3|1e-2]"}, "no setting of optimizer 'adam'"),
+        ({"algorithm": 5}, "has no valid algorithm"),
+        ({"algorithm": ["dfa"]}, "has no valid algorithm"),
+        ({"seed": "9"}, "has no valid seed"),
+        ({"budget": None}, "has no valid budget"),
+        ({"setting": 3}, "has no setting"),
+        ({"setting": {"algorithm": "dfa"}}, "lacks dataset"),
+        ({"setting": {**GOOD["setting"], 3: {4: 5}}}, None),
+    ],
+)
+def test_winners_that_are_none_are_refused_by_file(credbench, tmp_path, change, told):
+    path = tmp_path / "results" / "x" / "tuned.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump({"winners": [GOOD | change]}))
+    ran = credbench("run", "--tuned", "-a", "dfa", "--dry-run", code=2 if told else 0)
+    if told:
+        assert told in ran.stderr and "tuned.yaml" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_winners_that_cannot_be_written_stop_a_search_before_it_starts(credbench, tmp_path):
+    path = tmp_path / "results" / "tune-digits" / "tuned.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("nonsense")
+    assert "list of winners" in credbench(*TUNE, code=2).stderr
+    assert not list(path.parent.glob("trials/*.json"))
+
+
+def test_passes_beyond_whole_epochs_are_said():
+    alternating, parallel = (
+        cell(algorithm=f"target-prop[schedule={s}]").algorithm for s in ("alternating", "parallel")
+    )
+    assert BUDGET.spent(alternating) == "8 draws × 4 passes over 500 images"
+    assert BUDGET.spent(parallel) == str(BUDGET) == "8 draws × 3 passes over 500 images"
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from credbench import Learner, Search, parameter
+
+@dataclass(frozen=True)
+class Odd(Learner):
+    name = "odd"
+    times: int = parameter(2, help="whole", search=Search(1, 10))
+    def refuses(self, network, activation):
+        return "odd only" if self.times % 2 == 0 and self.times > 2 else ""
+    def updates(self, step):
+        a = step.forward()
+        return step.updates(a, {step.net.depth: step.output_error(a)})
+"""
+
+
+def test_whole_numbers_are_drawn_whole_and_refused_draws_are_not_run(credbench, tmp_path):
+    (tmp_path / "odd.py").write_text(PLUGIN)
+    given = ("tune", "-a", "odd", "--plugin", "odd.py", "--draws", "9", "--images", "100")
+    plan = json.loads(credbench(*given, "--dry-run", "--format", "json").stdout)
+    times = [int(cell["algorithm"].split("=")[1].rstrip("]")) for cell in plan]
+    assert len(set(times)) > 2 and all(n == 2 or n % 2 for n in times)
+
+
+@pytest.mark.parametrize("given", [{"low": 2.0}, {"low": 0.0, "scale": "log"}, {"scale": "cubic"}])
+def test_ranges_that_are_none_are_refused_where_they_are_declared(given):
+    with pytest.raises(ValueError, match="a search from"):
+        Search(**given)
+
+
 def test_a_search_that_comes_to_nothing_is_said(credbench):
     ran = credbench(
         "tune", "-a", "backprop", "-f", "identity", "-n", "mlp[hidden=16]", "-o",

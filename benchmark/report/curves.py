@@ -24,6 +24,7 @@ _PANEL = ("dataset", "network", "activation")
 _NARROW = 4
 """The ratio of a scale's ends up to which all its ticks have room for a number."""
 _LINES = ("-", "--", ":", "-.")
+_MARKERS = ("", "+", "1", "2", "|", "3")
 
 Speller = Callable[[str, str], str]
 Record = Mapping[str, Any]
@@ -48,9 +49,10 @@ def plot_curves(
         rows, columns, figsize=(5 * columns, 3.2 * rows), layout="constrained", squeeze=False
     )
     told = _told(records, [axis for axis in AXES if axis not in _PANEL], spell)
+    looks = _looks(_split(records, told, spell), told.index("algorithm"))
     for axes, (title, inside) in zip(grid.flat, panels.items(), strict=False):
         axes.set_title(", ".join(title), fontsize="medium")
-        _panel(axes, inside, measure, told, spell)
+        _panel(axes, _split(inside, told, spell), measure, looks)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
     handles = {
@@ -84,16 +86,30 @@ def _told(records: Sequence[Record], axes: Sequence[str], spell: Speller) -> lis
     return [axis for axis in axes if axis == "algorithm" or len(_split(records, [axis], spell)) > 1]
 
 
-def _panel(
-    axes: Axes, records: Sequence[Record], measure: str, told: Sequence[str], spell: Speller
-) -> None:
+def _looks(
+    lines: Iterable[tuple[str, ...]], algorithm: int
+) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return one look a line for all panels: the algorithm's colour, a dash and marker its own."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
     seen: dict[str, int] = {}
-    for words, mine in _split(records, told, spell).items():
-        label = ", ".join(words)
-        name = words[told.index("algorithm")].partition("[")[0]
-        look = {**style(name), "linestyle": _LINES[seen.get(name, 0) % len(_LINES)]}
-        seen[name] = seen.get(name, 0) + 1
-        _line(axes, mine, measure, label, look)
+    for words in lines:
+        name = words[algorithm].partition("[")[0]
+        nth = seen[name] = seen.get(name, -1) + 1
+        own = style(name)
+        if nth:
+            own["marker"] = _MARKERS[nth // len(_LINES) % len(_MARKERS)]
+        found[words] = {**own, "linestyle": _LINES[nth % len(_LINES)]}
+    return found
+
+
+def _panel(
+    axes: Axes,
+    lines: Mapping[tuple[str, ...], Sequence[Record]],
+    measure: str,
+    looks: Mapping[tuple[str, ...], dict[str, Any]],
+) -> None:
+    for words, records in lines.items():
+        _line(axes, records, measure, ", ".join(words), looks[words])
     axes.set_xlabel("epoch")
     axes.set_ylabel(MEASURES[measure])
     axes.set_yscale("log")

@@ -50,7 +50,7 @@ def find(row: Row) -> Cell | None:
             asked.name == own.name
             and wanted["dataset"] == row.setting["dataset"]
             and wanted.get("activation") in (None, row.arguments["activation"].partition("[")[0])
-            and all(given.get(key, value) == value for key, value in asked.given)
+            and all(given.get(key) == value for key, value in asked.given)
         )
         if fits and (best is None or len(asked.given) > best[0]):
             best = len(asked.given), cell
@@ -87,7 +87,8 @@ class PublishedTable(Table):
     def footnotes(self) -> list[str]:
         """Return where published numbers come from, and what stands behind ours."""
         own = [f"[{number}] {note}." for note, number in self._marks().items()]
-        return [*own, *super().footnotes()]
+        other = "Differences are also of network, epochs and preprocessing where those differ."
+        return [*own, *([other] if own else []), *super().footnotes()]
 
     def dicts(self) -> list[dict[str, Any]]:
         """Return one flat dictionary a row."""
