@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from credbench.component import Component, Search, parameter
 from credbench.errors import RequestError
@@ -105,9 +105,9 @@ class Mlp(Architecture):
         structural=True,
     )
 
-    def unused(self) -> dict[str, str]:
-        """Without normalisation there is nothing to say of it."""
-        return {} if self.normalized else {"norm": "there is none"}
+    def values(self) -> dict[str, Any]:
+        """Return the parameters; without normalisation there is nothing to say of it."""
+        return {k: v for k, v in super().values().items() if k != "norm" or self.normalized}
 
     @property
     def widths(self) -> tuple[int, ...]:

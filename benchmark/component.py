@@ -162,8 +162,8 @@ class Component:
     def create(cls, given: Mapping[str, object]) -> Self:
         """Return the component with the given parameters; the others keep their defaults.
 
-        Raises `RequestError` for a parameter that is unknown, malformed, out of range, or given
-        another value than its default where it has no effect beside the others.
+        Raises `RequestError` for a parameter that is unknown, malformed, out of range, or
+        without effect beside the others given.
         """
         known = cls.parameters()
         for key in given:
@@ -172,7 +172,7 @@ class Component:
         values = {key: known[key].read(value, cls.name) for key, value in given.items()}
         made = cls(**values)
         for key, reason in made.unused().items():
-            if values.get(key, known[key].default) != known[key].default:
+            if key in given:
                 raise RequestError(f"{cls.name}[{key}=…] has no effect: {reason}; leave it out")
         object.__setattr__(made, "given", frozenset(given))
         return made

@@ -37,7 +37,7 @@ def refused(ran, *words):
         (("-a", "rec-lra[beta=nan]"), ("beta=nan", "a number above 0")),
         (("-a", "rec-lra[gap=1.5]"), ("gap=1.5", "a whole number of at least 1")),
         (("-a", "rec-lra[gap=0]"), ("gap=0", "a whole number of at least 1")),
-        (("-a", "rec-lra[rule=hebb]"), ("rule=hebb", "one of transpose, fixed, printed")),
+        (("-a", "rec-lra[rule=hebb]"), ("rule=hebb", "one of transpose, discrepancy, fixed")),
         (("-a", "lra-e[rule=fixed,gamma=1]"), ("gamma", "no effect", "fixed")),
         (("-o", "sgd[nesterov=true]"), ("nesterov", "no effect", "momentum is 0")),
         (("-o", "sgd[nesterov=maybe]"), ("nesterov=maybe", "true or false")),

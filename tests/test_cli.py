@@ -115,7 +115,8 @@ def test_a_record_holds_what_made_it(results):
     record = json.loads(path.read_text())
     assert record["id"] == path.stem and record["status"] == "done" and record["group"] == 1
     assert record["trial"]["algorithm"] == (
-        "rec-lra[beta=0.1,gamma=1.0,sigma=0.05,rule=transpose,gap=2]"
+        "rec-lra[beta=0.1,gamma=1.0,sigma=0.05,rule=transpose,l2=1.0,l2_skip=1.0,gap=2,"
+        "inside=local]"
     )
     assert record["trial"]["optimizer"].startswith("adam[lr=0.0002,")
     assert set(record["streams"]) == {"initialisation", "order", "feedback", "noise"}
@@ -316,7 +317,7 @@ QUICK = (
     ("run", "-a", "rec-lra[bta=1]"),
     ("run", "--algoritm", "x"),
     ("list",),
-    ("describe", "rec-lra"),
+    ("describe", "mnist"),
     ("run", "--dry-run"),
 )
 
