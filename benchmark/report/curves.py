@@ -24,6 +24,8 @@ _PANEL = ("dataset", "network", "activation")
 _NARROW = 4
 """The ratio of a scale's ends up to which all its ticks have room for a number."""
 _LINES = ("-", "--", ":", "-.")
+_LEGEND = 0.12
+"""Inches that a line of the legend takes, where two stand side by side."""
 _MARKERS = ("", "+", "1", "2", "|", "3")
 
 Speller = Callable[[str, str], str]
@@ -45,11 +47,10 @@ def plot_curves(
     panels = _split(records, _PANEL, spell)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(5 * columns, 3.2 * rows), layout="constrained", squeeze=False
-    )
     told = _told(records, [axis for axis in AXES if axis not in _PANEL], spell)
     looks = _looks(_split(records, told, spell), told.index("algorithm"))
+    size = (5 * columns if columns > 1 else 8, 3.2 * rows + _LEGEND * len(looks))
+    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for axes, (title, inside) in zip(grid.flat, panels.items(), strict=False):
         axes.set_title(", ".join(title), fontsize="medium")
         _panel(axes, _split(inside, told, spell), measure, looks)
