@@ -10,6 +10,7 @@ import yaml
 from credbench.report.published import _published, find
 from credbench.report.summary import AXES, Row
 from credbench.spec import parse_axis
+from credbench.tuning import Budget
 from helpers import REGISTRY
 
 
@@ -72,8 +73,9 @@ def test_shipped_winners_are_of_settings_that_exist():
             for kind in ("algorithm", "optimizer"):
                 made = REGISTRY.create(kind, parse_axis(entry[kind])[0])
                 assert made.spec(full=False) == entry[kind]
-            budget = "12 draws × 3 passes over 10,000 images"
-            assert (entry["seed"], entry["budget"]) == (1_000_000, budget)
+            learner = REGISTRY.create("algorithm", parse_axis(entry["algorithm"])[0])
+            budget = Budget(draws=12, passes=3, images=10_000)
+            assert (entry["seed"], entry["budget"]) == (budget.seed, budget.spent(learner))
 
 
 def test_run_tuned_uses_the_shipped_winners(credbench):
