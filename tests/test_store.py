@@ -150,7 +150,9 @@ def test_what_cannot_be_read_is_named_and_left_out(tmp_path):
     [
         ("id", [1]), ("status", "weird"), ("load", "x"), ("group", "x"), ("group", 0),
         ("environment", [1]), ("phases", 5), ("scores", {"train": {}}), ("curve", {"seconds": "9"}),
-        ("curve", {"seconds": [float("nan")]}), ("trial", {"seed": 1}), ("reason", None),
+        ("curve", {"seconds": [float("nan")]}),
+        ("curve", {"seconds": [1.0], "validation_error": ["x"]}), ("trial", {"seed": 1}),
+        ("reason", None),
     ],
 )  # fmt: skip
 def test_values_of_the_wrong_kind_are_named(tmp_path, key, value):
