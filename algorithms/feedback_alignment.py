@@ -43,13 +43,22 @@ class FeedbackAlignment(_RandomFeedback):
     equation: ClassVar[str] = "e_l = B_{l+1} e_{l+1} ⊙ φ′(h_l), B fixed"
 
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
-        """Draw B for every block above the first, stored in the layout of its weight."""
-        above = range(2, net.depth + 1)
-        return {f"B{k}": net.random_weight(k, self.sigma, generator) for k in above}
+        """Draw B for every block above the first, stored in the layout of its weight.
+
+        A shortcut with a weight of its own has a B of its own.
+        """
+        return {
+            name: net.random_weight(k, self.sigma, generator, array)
+            for k in range(2, net.depth + 1)
+            for array, name in _carriers(net, k).items()
+        }
 
     def updates(self, step: Step) -> Updates:
         """Carry the output error down through B."""
-        carriers = {k: step.feedback[f"B{k}"] for k in range(2, step.net.depth + 1)}
+        carriers = {
+            k: {array: step.feedback[name] for array, name in _carriers(step.net, k).items()}
+            for k in range(2, step.net.depth + 1)
+        }
         a = step.forward()
         top = step.output_error(a)
         return step.updates(a, step.net.chain_errors(step.params, a, top, carriers))
@@ -83,6 +92,12 @@ class DirectFeedbackAlignment(_RandomFeedback):
             signal = errors[step.net.depth] @ step.feedback[_name(layers)]
             errors.put(layers, step.net.activation.backward(h, z, signal.view_as(h)))
         return step.updates(a, errors)
+
+
+def _carriers(net: Network, number: int) -> dict[str, str]:
+    """Return the name of the feedback for each array of a block that carries errors down."""
+    carriers = net.blocks[number - 1].carriers
+    return {array: f"B{number}{array.removeprefix('weight')}" for array in carriers}
 
 
 def _name(layers: tuple[int, ...]) -> str:

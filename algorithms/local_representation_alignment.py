@@ -44,20 +44,25 @@ class Wave:
     layers: tuple[int, ...]
     sources: tuple[int, ...]
     via: str
-    """How errors come: by synapses from each source to each layer (`dense`), by one in the
-    layout of the weight above (`mirror`), down through that weight (`backprop`), or as they
-    are (`hebbian`)."""
+    """How errors come: by synapses from each source to each unit of a layer (`dense`) or to each
+    of its channels, at all positions alike (`channel`), by one in the layout of the weight above
+    (`mirror`), down through that weight (`backprop`), or as they are (`hebbian`)."""
+    chained: bool = False
+    """Whether the one layer hears from the layer above as well, by a synapse that mirrors."""
 
     @classmethod
     def adjacent(cls, layer: int) -> Wave:
         """Return the wave of a layer that hears from the one above."""
         return cls((layer,), (layer + 1,), "mirror")
 
-    def synapses(self, depth: int) -> dict[int, str]:
-        """Return the name of the feedback entry for each source."""
-        if self.via == "mirror":
-            return {self.sources[0]: f"E{self.layers[0]}"}
-        if self.via != "dense":
+    @property
+    def mirrors(self) -> bool:
+        """Whether a synapse has the layout of the weight above."""
+        return self.via == "mirror" or self.chained
+
+    def skips(self, depth: int) -> dict[int, str]:
+        """Return the name of the feedback entry for each source heard from afar."""
+        if self.via not in ("dense", "channel"):
             return {}
         to = "-".join(map(str, self.layers))
         return {j: f"S{to}" if j == depth else f"S{j}>{to}" for j in self.sources}
@@ -136,16 +141,20 @@ class LraE(Learner):
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw E: those that mirror a weight in its layout, the others stacked.
 
-        A stack holds E_{j→i}ᵀ for layers of one width: (layers, units of j, units of i).
+        A stack holds E_{j→i}ᵀ for layers of one width: (layers, units of j, units of i), or
+        channels in the place of the latter.
         """
         import torch
 
         waves, made = self.waves(net), {}
-        for wave in sorted((w for w in waves if w.via == "mirror"), key=lambda w: w.layers):
-            made[f"E{wave.layers[0]}"] = net.random_weight(wave.sources[0], self.sigma, generator)
-        for wave in (w for w in waves if w.via == "dense"):
-            for j, name in wave.synapses(net.depth).items():
-                shape = (len(wave.layers), net.width(j), net.width(wave.layers[0]))
+        for wave in sorted((w for w in waves if w.mirrors), key=lambda w: w.layers):
+            i = wave.layers[0]
+            made[f"E{i}"] = net.random_weight(i + 1, self.sigma, generator)
+        for wave in waves:
+            for j, name in wave.skips(net.depth).items():
+                i = wave.layers[0]
+                ends = net.shape(i)[0] if wave.via == "channel" else net.width(i)
+                shape = (len(wave.layers), net.width(j), ends)
                 made[name] = torch.randn(shape, generator=generator) * self.sigma
         return made
 
@@ -177,50 +186,52 @@ class LraE(Learner):
         feedback: dict[str, Tensor] = {}
         mirrored = net.views(made.params) if self.rule == "transpose" else []
         for wave, move in moves.items():
-            if wave.via == "mirror" and mirrored:
-                i = wave.layers[0]
+            i = wave.layers[0]
+            if wave.mirrors and mirrored:
                 feedback[f"E{i}"] = mirrored[i]["weight"]
-            else:
-                feedback |= self._synapse_updates(step, a, wave, errors, move)
+            elif wave.mirrors:
+                post = self._post(step, a, wave, errors, move).view_as(a.z[i])
+                feedback[f"E{i}"] = net.correlation(step.params, a, i + 1, errors[i + 1], post)
+            feedback |= self._skip_updates(step, a, wave, errors, move)
         return replace(made, feedback=feedback)
 
     @staticmethod
     def _carry_down(step: Step, a: Activities, wave: Wave, errors: Layers) -> None:
         (i,), (j,) = wave.layers, wave.sources
-        below = step.net.blocks[i].adjoint(step.params[i], a.z[i], errors[j], _earlier(step, a, j))
-        errors[i] = step.net.activation.backward(a.h[i], a.z[i], below[0])
+        below, _ = step.net.pull(step.params, a, j, errors[j])
+        errors[i] = step.net.activation.backward(a.h[i], a.z[i], below)
 
     def _move(self, step: Step, a: Activities, wave: Wave, errors: Layers) -> Tensor:
         """Return β d for the layers of a wave."""
-        total: Tensor | None = None
-        for j, name in wave.synapses(step.net.depth).items():
-            signal, synapse = self.beta * errors[j], step.feedback[name]
-            if wave.via == "mirror":
-                i = wave.layers[0]
-                earlier = _earlier(step, a, j)
-                return step.net.blocks[i].adjoint(step.params[i], a.z[i], signal, earlier, synapse)[
-                    0
-                ]
-            carried = signal @ synapse
-            total = carried if total is None else total + carried
-        assert total is not None  # a wave has a source
-        return total.view_as(_of(a.z, wave))
+        i, found = wave.layers[0], []
+        if wave.mirrors:
+            synapse = {"weight": step.feedback[f"E{i}"]}
+            signal = self.beta * errors[i + 1]
+            found.append(step.net.pull(step.params, a, i + 1, signal, synapse)[0])
+        z = _of(a.z, wave)
+        for j, name in wave.skips(step.net.depth).items():
+            signal = self.beta * errors[j].flatten(1)
+            found.append(_spread(signal @ step.feedback[name], z, wave.via))
+        total = found[0]
+        for each in found[1:]:
+            total = total + each
+        return total.view_as(z)
 
     def _error_neuron(self, difference: Tensor, wave: Wave) -> Tensor:
         mix = self.mix(wave)
         return difference if mix == 1 else mix * difference + (1 - mix) * difference.sign()
 
-    def _synapse_updates(
+    def _skip_updates(
         self, step: Step, a: Activities, wave: Wave, errors: Layers, move: Tensor
     ) -> dict[str, Tensor]:
-        names = wave.synapses(step.net.depth)
+        names = wave.skips(step.net.depth)
+        if not names:
+            return {}
         post = self._post(step, a, wave, errors, move)
-        if wave.via == "mirror":
-            ((j, name),) = names.items()
-            block, params = step.net.blocks[j - 1], step.params[j - 1]
-            return {name: block.gradient(params, post, errors[j])["weight"]}
-        stacked = post.flatten(2)
-        return {name: (errors[j] / len(step.x)).T @ stacked for j, name in names.items()}
+        ends = post.flatten(3).sum(-1) if wave.via == "channel" else post.flatten(2)
+        return {
+            name: (errors[j].flatten(1) / len(step.x)).T @ ends for j, name in names.items()
+        }
 
     def _post(self, step: Step, a: Activities, wave: Wave, errors: Layers, move: Tensor) -> Tensor:
         """Return what stands at the receiving end of a synapse's update."""
@@ -246,6 +257,8 @@ def _put(errors: Layers, wave: Wave, found: Tensor) -> None:
         errors.put(wave.layers, found)
 
 
-def _earlier(step: Step, a: Activities, layer: int) -> Tensor | None:
-    number = step.net.blocks[layer - 1].earlier
-    return None if number is None else a.z[number]
+def _spread(carried: Tensor, z: Tensor, via: str) -> Tensor:
+    """Return what was carried to units, or to channels, in the shape of the activity."""
+    if via != "channel":
+        return carried.view_as(z)
+    return carried.view(*carried.shape, *[1] * (z.ndim - carried.ndim)).expand_as(z)

@@ -155,5 +155,5 @@ class LraFdbk(_LocalTargets):
 
     def descent(self, step: Step, layer: int, h: Tensor, z: Tensor, error: Tensor) -> Tensor:
         """Return E_l δ_l."""
-        carrier = step.feedback[f"E{layer + 1}"]
+        carrier = {"weight": step.feedback[f"E{layer + 1}"]}
         return step.net.blocks[layer].adjoint(step.params[layer], z, error, None, carrier)[0]

@@ -6,11 +6,11 @@ list of error edges that has no cycle (Algorithm 1).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from credbench import Network, RequestError, Search, parameter
 from credbench.algorithms.local_representation_alignment import LraE, Wave
@@ -81,6 +81,28 @@ class RecLra(LraE):
         choices=("local", "backprop", "hebbian"),
         structural=True,
     )
+    skips: str = parameter(
+        "gap",
+        help="which layers have skip-error synapses: every g-th (gap), or the last of every "
+        "residual group (groups)",
+        source="arXiv 2002.03911: every second layer in its MLPs, residual blocks in its ResNets",
+        choices=("gap", "groups"),
+        structural=True,
+    )
+    chained: bool = parameter(
+        False,
+        help="whether layers with skips hear from the layer above as well",
+        source="Algorithm 1 of arXiv 2002.03911 admits any acyclic set of error edges",
+        structural=True,
+    )
+    ends: str = parameter(
+        "dense",
+        help="what skip-error synapses lead to: every unit of a layer (dense) or every channel, "
+        "at all positions alike (channel)",
+        source="ours: dense ones of a ResNet on ImageNet would be some 750 million",
+        choices=("dense", "channel"),
+        structural=True,
+    )
     edges: tuple[tuple[int, int], ...] = parameter(
         (),
         help="error edges j>i joined by +, L for the output, in place of the gap, such as "
@@ -111,21 +133,35 @@ class RecLra(LraE):
         idle = super().unused()
         if self.edges:
             given = "the error edges are given"
-            return {**idle, "gap": given, "inside": given}
+            return {**idle, **dict.fromkeys(("gap", "inside", "skips", "chained"), given)}
         idle["edges"] = "none are given"
-        if self.gap == 1:
+        if self.skips == "groups":
+            idle["gap"] = "skips lead to residual groups"
+        elif self.gap == 1:
             idle |= {"inside": "every layer has a skip", "l2": "every layer has a skip"}
         return idle
 
+    def values(self) -> dict[str, Any]:
+        """Return the parameters; of the newer ones nothing is said where they are as before."""
+        return {
+            k: v
+            for k, v in super().values().items()
+            if k not in _NEWER or v != self.parameters()[k].default
+        }
+
     def mix(self, wave: Wave) -> float:
         """Return a: that of skips where the output is heard directly."""
-        return self.l2_skip if wave.via == "dense" else self.l2
+        return self.l2_skip if wave.via in ("dense", "channel") else self.l2
 
     def refuses(self, network: Architecture, activation: Activation) -> str:
         """Edges must fit the layers there are, and each layer must hear from somewhere."""
-        widths = network.widths
+        widths, hidden = network.widths, network.hidden_layers
         if self.edges:
-            return _misfit(_numbered(self.edges, len(widths) + 1), len(widths) + 1)
+            return _misfit(_numbered(self.edges, hidden + 1), hidden + 1)
+        if self.skips == "groups" and not network.residual:
+            return "its skips lead to residual groups, and the network has none"
+        if self.inside == "hebbian" and network.convolutional and self.skips != "groups":
+            return "its errors pass as they are within residual groups: give skips=groups"
         groups = [widths[k : k + self.gap] for k in range(0, len(widths), self.gap)]
         whole = [group for group in groups if len(group) == self.gap]
         if self.inside == "hebbian" and any(len(set(group)) > 1 for group in whole):
@@ -135,15 +171,32 @@ class RecLra(LraE):
     def waves(self, net: Network) -> list[Wave]:
         """Return every g-th hidden layer, grouped by shape, then the others; or Algorithm 1's."""
         if self.edges:
-            return _ordered(net, _numbered(self.edges, net.depth))
-        skips = net.alike(range(self.gap, net.depth, self.gap))
-        waves = [Wave(layers, (net.depth,), "dense") for layers in skips]
-        top = (net.depth - 1) // self.gap * self.gap
+            return _ordered(net, _numbered(self.edges, net.depth), self.ends)
+        far, top = self._far(net), (net.depth,)
+        waves = [] if self.chained else [Wave(k, top, self.ends) for k in net.alike(far)]
         inside = {"backprop": "backprop", "hebbian": "hebbian"}.get(self.inside, "mirror")
         for i in reversed(net.hidden):
-            if i % self.gap:
-                waves.append(Wave((i,), (i + 1,), inside if i < top else "mirror"))
+            if i not in far:
+                waves.append(Wave((i,), (i + 1,), inside if far and i < far[-1] else "mirror"))
+            elif self.chained:
+                waves.append(self._both(net, i))
         return waves
+
+    def _far(self, net: Network) -> Sequence[int]:
+        """Return the layers that skip-error synapses lead to."""
+        if self.skips == "groups":
+            return [group[-1] for group in net.groups]
+        return range(self.gap, net.depth, self.gap)
+
+    def _both(self, net: Network, layer: int) -> Wave:
+        """Return the wave of a layer that hears from the output and the layer above."""
+        if layer + 1 == net.depth:
+            return Wave.adjacent(layer)
+        return Wave((layer,), (net.depth,), self.ends, chained=True)
+
+
+_NEWER = ("skips", "chained", "ends")
+"""Parameters that came later; trials without them keep their ids."""
 
 
 def _numbered(edges: Edges, depth: int) -> Edges:
@@ -181,7 +234,7 @@ def _circle(edges: Edges) -> Edges:
     return ()
 
 
-def _ordered(net: Network, edges: Edges) -> list[Wave]:
+def _ordered(net: Network, edges: Edges, ends: str) -> list[Wave]:
     """Return waves along error edges: layers whose sources are known, by shape and sources."""
     sources: dict[int, tuple[int, ...]] = {}
     for j, i in edges:
@@ -190,18 +243,19 @@ def _ordered(net: Network, edges: Edges) -> list[Wave]:
     sorter = _sorter(edges)
     while sorter.is_active():
         ready = sorter.get_ready()
-        waves += _joined(net, {i: sources[i] for i in sorted(ready) if i in sources})
+        waves += _joined(net, {i: sources[i] for i in sorted(ready) if i in sources}, ends)
         sorter.done(*ready)
     return waves
 
 
-def _joined(net: Network, sources: Mapping[int, tuple[int, ...]]) -> Iterator[Wave]:
+def _joined(net: Network, sources: Mapping[int, tuple[int, ...]], ends: str) -> Iterator[Wave]:
     together: dict[object, list[int]] = {}
-    for i, heard in sources.items():
-        together.setdefault((heard, net.shape(i)), []).append(i)
+    for alike in net.alike(tuple(sources)):
+        for i in alike:
+            together.setdefault((sources[i], alike), []).append(i)
     for layers in together.values():
         i = layers[0]
         if layers == [i] and sources[i] == (i + 1,) and i + 1 < net.depth:
             yield Wave.adjacent(i)
         else:
-            yield Wave(tuple(layers), sources[i], "dense")
+            yield Wave(tuple(layers), sources[i], ends)

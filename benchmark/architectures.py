@@ -26,6 +26,13 @@ class Architecture(Component, ABC):
     kind: ClassVar[str] = "network"
     residual: ClassVar[bool] = False
     """Whether blocks read earlier activities beside the one below them."""
+    convolutional: ClassVar[bool] = False
+    """Whether activities are maps, with blocks other than dense ones."""
+
+    @property
+    def hidden_layers(self) -> int:
+        """The number of hidden layers."""
+        return len(self.widths)
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -11,11 +11,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from credbench.layers import Layers
+if TYPE_CHECKING:
+    from credbench.initializers import Initializer
+    from credbench.layers import Layers
+    from credbench.networks import Activities
 
 Shape = tuple[int, ...]
 Arrays = Mapping[str, Tensor]
@@ -25,7 +29,9 @@ class Block(ABC):
     """A parametrised map between activities; subclass it and give `shapes` and `forward`.
 
     The vector-Jacobian products are derived by differentiation here; a subclass overrides
-    them where a hand-written one is shorter or faster.
+    them where a hand-written one is shorter or faster. One that would otherwise compute parts
+    of its forward pass again overrides `run` as well; the trace that this returns is then given
+    to its products.
     """
 
     def __init__(
@@ -42,9 +48,29 @@ class Block(ABC):
     def shapes(self) -> dict[str, Shape]:
         """The shape of each parameter array."""
 
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The arrays that no learner changes."""
+        return frozenset()
+
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """The arrays that carry errors down, which feedback may stand for."""
+        return ("weight",)
+
+    def init(self, initializer: Initializer, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return freshly drawn arrays, on CPU in float32; vectors start at zero."""
+        return {name: initializer.draw(shape, generator) for name, shape in self.shapes.items()}
+
     @abstractmethod
     def forward(self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None) -> Tensor:
         """Return the pre-activation (batch, *shape_out)."""
+
+    def run(
+        self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """Return the pre-activation and a trace of the pass for the products; None for none."""
+        return self.forward(arrays, below, earlier), None
 
     def gradient(
         self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
@@ -60,20 +86,30 @@ class Block(ABC):
         below: Tensor,
         error: Tensor,
         earlier: Tensor | None = None,
-        feedback: Tensor | None = None,
+        feedback: Arrays | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the error's product with ∂(output)/∂(below) and ∂(output)/∂(earlier).
 
-        `feedback`, of the shape of the weight, carries the error in the weight's place, as in
-        feedback alignment.
+        `feedback` holds arrays that carry the error in the place of those of the same names, as
+        in feedback alignment.
         """
-        full = arrays if feedback is None else {**arrays, "weight": feedback}
+        full = {**arrays, **(feedback or {})}
         if earlier is None:
             pull = torch.func.vjp(lambda b: self.forward(full, b), below)[1]
             return pull(error)[0], None
         pull = torch.func.vjp(lambda b, e: self.forward(full, b, e), below, earlier)[1]
         down, across = pull(error)
         return down, across
+
+    def correlation(
+        self, arrays: Arrays, below: Tensor, error: Tensor, post: Tensor
+    ) -> Tensor:
+        """Return the weight's batch-mean gradient with `post` in the place of the activity below.
+
+        The error is carried to the weight's own output as at `below`; here, where the block is
+        linear, it is there already.
+        """
+        return self.gradient(arrays, post, error)["weight"]
 
     def init_statistics(self) -> dict[str, Tensor]:
         """Return what the block keeps of the data to predict with, such as running means.
@@ -91,20 +127,22 @@ class Block(ABC):
 
     @staticmethod
     def gradients(
-        blocks: Mapping[int, Block], params: Sequence[Arrays], z: Layers, errors: Layers
+        blocks: Mapping[int, Block],
+        params: Sequence[Arrays],
+        activities: Activities,
+        errors: Layers,
     ) -> dict[str, Tensor]:
         """Return the gradients of blocks of one kind and shape, stacked along a first axis.
 
-        `blocks` goes by number, counted from 1; `params` are the arrays of every block, `z` and
-        `errors` the activities and errors of every layer.
+        `blocks` goes by number, counted from 1; `params` are the arrays of every block,
+        `activities` and `errors` those of every layer.
         """
         each = [
-            block.gradient(
-                params[k - 1], z[k - 1], errors[k],
-                None if block.earlier is None else z[block.earlier],
-            )
+            block.gradient(params[k - 1], *activities.given(block, k, errors[k]))
             for k, block in blocks.items()
-        ]  # fmt: skip
+        ]
+        if len(each) == 1:
+            return {name: array.unsqueeze(0) for name, array in each[0].items()}
         return {name: torch.stack([g[name] for g in each]) for name in each[0]}
 
 
@@ -140,22 +178,23 @@ class Dense(Block):
         below: Tensor,
         error: Tensor,
         earlier: Tensor | None = None,
-        feedback: Tensor | None = None,
+        feedback: Arrays | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return Wᵀ e, or B e for feedback Bᵀ, and e itself for the earlier activity."""
-        down = error @ (arrays["weight"] if feedback is None else feedback)
+        down = error @ (feedback or arrays)["weight"]
         return down, None if earlier is None else error
 
     @staticmethod
     def gradients(
-        blocks: Mapping[int, Block], params: Sequence[Arrays], z: Layers, errors: Layers
+        blocks: Mapping[int, Block],
+        params: Sequence[Arrays],
+        activities: Activities,
+        errors: Layers,
     ) -> dict[str, Tensor]:
         """Return every e zᵀ of equal shape by one batched product."""
         if len(blocks) == 1:
-            ((k, block),) = blocks.items()
-            one = block.gradient(params[k - 1], z[k - 1], errors[k])
-            return {name: array.unsqueeze(0) for name, array in one.items()}
-        below = z.stacked(k - 1 for k in blocks)
+            return Block.gradients(blocks, params, activities, errors)
+        below = activities.z.stacked(k - 1 for k in blocks)
         mean = errors.stacked(blocks) / below.shape[1]
         return {"weight": mean.transpose(1, 2) @ below, "bias": mean.sum(1)}
 

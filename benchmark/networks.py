@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from credbench.layers import Layers
 
@@ -32,6 +32,19 @@ class Activities:
 
     h: Layers
     z: Layers
+    traces: Mapping[int, Any] = field(default_factory=dict)
+    """What blocks keep of their forward pass for their products, by number."""
+
+    def given(self, block: Block, number: int, error: Tensor | None = None) -> tuple[Any, ...]:
+        """Return what a block's methods take after its arrays: below, error, earlier, trace.
+
+        Those of a block without a trace take none, which is left out; so is the error, where
+        there is none.
+        """
+        own = () if error is None else (error,)
+        earlier = None if block.earlier is None else self.z[block.earlier]
+        trace = (self.traces[number],) if number in self.traces else ()
+        return (self.z[number - 1], *own, earlier, *trace)
 
     @property
     def logits(self) -> Tensor:
@@ -58,7 +71,7 @@ class Network:
         self.blocks = tuple(blocks)
         self.activation = activation
         self.separate = separate
-        self._alike: dict[range, list[tuple[int, ...]]] = {}
+        self._alike: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
     @property
     def depth(self) -> int:
@@ -97,14 +110,19 @@ class Network:
             for array, shape in self.blocks[family[0] - 1].shapes.items()
         }
 
+    @cached_property
+    def groups(self) -> list[tuple[int, ...]]:
+        """The residual groups: runs of hidden layers whose blocks share a label."""
+        runs: dict[str, list[int]] = {}
+        for layer in self.hidden:
+            runs.setdefault(self.blocks[layer - 1].group, []).append(layer)
+        return [tuple(run) for label, run in runs.items() if label]
+
     def init(self, initializer: Initializer, generator: torch.Generator) -> dict[str, Tensor]:
         """Return freshly drawn leaves, block by block from the first, on CPU in float32."""
         import torch
 
-        arrays = [
-            {name: initializer.draw(shape, generator) for name, shape in block.shapes.items()}
-            for block in self.blocks
-        ]
+        arrays = [block.init(initializer, generator) for block in self.blocks]
         return {
             name: torch.stack([arrays[k - 1][leaf.array] for k in leaf.blocks])
             for name, leaf in self.leaves.items()
@@ -131,16 +149,15 @@ class Network:
         self, state: Mapping[str, Tensor], params: Sequence[Arrays], activities: Activities
     ) -> dict[str, Tensor]:
         """Return what `init_statistics` gave, moved towards those of a batch."""
-        z = activities.z
-        return {
-            f"{array}.{number}": value
+        moved = {
+            number: self.blocks[number - 1].statistics(
+                {k: state[f"{k}.{number}"] for k in kept},
+                params[number - 1],
+                *activities.given(self.blocks[number - 1], number),
+            )
             for number, kept in self._kept.items()
-            for block, arrays in ((self.blocks[number - 1], params[number - 1]),)
-            for array, value in block.statistics(
-                {k: state[f"{k}.{number}"] for k in kept}, arrays, z[number - 1],
-                self._earlier(block, z),
-            ).items()
-        }  # fmt: skip
+        }
+        return {f"{k}.{n}": value for n, found in moved.items() for k, value in found.items()}
 
     @cached_property
     def _kept(self) -> dict[int, tuple[str, ...]]:
@@ -160,29 +177,39 @@ class Network:
         """Return pre-activations and activities of every layer for inputs (batch, …)."""
         z = Layers({0: x.reshape(len(x), *self.blocks[0].shape_in)})
         h = Layers(z)
+        traces: dict[int, Any] = {}
         for number, (block, arrays) in enumerate(zip(self.blocks, params, strict=True), start=1):
-            h[number] = block.forward(arrays, z[number - 1], self._earlier(block, z))
+            h[number], trace = block.run(arrays, z[number - 1], self._earlier(block, z))
             z[number] = self.activation(h[number]) if number < self.depth else h[number]
-        return Activities(h, z)
+            if trace is not None:
+                traces[number] = trace
+        return Activities(h, z, traces)
 
     @staticmethod
     def _earlier(block: Block, z: Mapping[int, Tensor]) -> Tensor | None:
         return None if block.earlier is None else z[block.earlier]
 
-    def alike(self, layers: range) -> list[tuple[int, ...]]:
-        """Return layers grouped by the shape of their activity, each group in the order given."""
-        if layers not in self._alike:
-            groups: dict[Shape, list[int]] = {}
-            for layer in layers:
-                groups.setdefault(self.shape(layer), []).append(layer)
-            self._alike[layers] = [tuple(group) for group in groups.values()]
-        return self._alike[layers]
+    def alike(self, layers: Sequence[int]) -> list[tuple[int, ...]]:
+        """Return layers grouped by the shape of their activity, each group in the order given.
 
-    def random_weight(self, layer: int, sigma: float, generator: torch.Generator) -> Tensor:
+        Layers of maps stay alone: putting them side by side costs a copy and saves little.
+        """
+        wanted = tuple(layers)
+        if wanted not in self._alike:
+            groups: dict[object, list[int]] = {}
+            for layer in wanted:
+                shape = self.shape(layer)
+                groups.setdefault(shape if len(shape) == 1 else layer, []).append(layer)
+            self._alike[wanted] = [tuple(group) for group in groups.values()]
+        return self._alike[wanted]
+
+    def random_weight(
+        self, layer: int, sigma: float, generator: torch.Generator, array: str = "weight"
+    ) -> Tensor:
         """Return N(0, σ²) draws of the shape of block l's weight, for feedback that mirrors it."""
         import torch
 
-        shape = self.blocks[layer - 1].shapes["weight"]
+        shape = self.blocks[layer - 1].shapes[array]
         return torch.randn(shape, generator=generator) * sigma
 
     def apply(
@@ -202,30 +229,53 @@ class Network:
         params: Sequence[Arrays],
         activities: Activities,
         output_error: Tensor,
-        feedback: Mapping[int, Tensor] | None = None,
+        feedback: Mapping[int, Arrays] | None = None,
     ) -> dict[int, Tensor]:
         """Return the error at every pre-activation, carried down block by block.
 
         e_l = (Σ over blocks k that read z_l of J_kᵀ e_k) ⊙ φ′(h_l): backprop. Blocks that have
-        `feedback` (by number, of the shape of the weight) carry the error by that in place of
-        their weight: feedback alignment.
+        `feedback` (by number, arrays by name) carry the error by that in place of their own
+        arrays: feedback alignment.
         """
         errors = {self.depth: output_error}
         at_activity: dict[int, Tensor] = {}
         for number in range(self.depth, 1, -1):
-            block = self.blocks[number - 1]
-            earlier = self._earlier(block, activities.z)
             carrier = None if feedback is None else feedback.get(number)
-            down, across = block.adjoint(
-                params[number - 1], activities.z[number - 1], errors[number], earlier, carrier
-            )
+            down, across = self.pull(params, activities, number, errors[number], carrier)
             _accumulate(at_activity, number - 1, down)
-            if across is not None and block.earlier:
-                _accumulate(at_activity, block.earlier, across)
+            earlier = self.blocks[number - 1].earlier
+            if across is not None and earlier:
+                _accumulate(at_activity, earlier, across)
             below = number - 1
             h, z = activities.h[below], activities.z[below]
             errors[below] = self.activation.backward(h, z, at_activity.pop(below))
         return errors
+
+    def pull(
+        self,
+        params: Sequence[Arrays],
+        activities: Activities,
+        number: int,
+        error: Tensor,
+        feedback: Arrays | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return a block's error carried to the activity below, and to the earlier one it reads."""
+        block = self.blocks[number - 1]
+        below, error, earlier, *trace = activities.given(block, number, error)
+        return block.adjoint(params[number - 1], below, error, earlier, feedback, *trace)
+
+    def correlation(
+        self,
+        params: Sequence[Arrays],
+        activities: Activities,
+        number: int,
+        error: Tensor,
+        post: Tensor,
+    ) -> Tensor:
+        """Return a weight's gradient with `post` in the place of the activity below its block."""
+        block = self.blocks[number - 1]
+        below, error, _, *trace = activities.given(block, number, error)
+        return block.correlation(params[number - 1], below, error, post, *trace)
 
     def gradients(
         self, params: Sequence[Arrays], activities: Activities, errors: Mapping[int, Tensor]
@@ -243,7 +293,7 @@ class Network:
                     "which share one stack: give all or none, or set `separate = True`"
                 )
             blocks = {k: self.blocks[k - 1] for k in family}
-            stacked = self.blocks[family[0] - 1].gradients(blocks, params, activities.z, errors)
+            stacked = self.blocks[family[0] - 1].gradients(blocks, params, activities, errors)
             for array, gradient in stacked.items():
                 updates[self._names[family[0], array]] = gradient
         return updates
@@ -254,8 +304,16 @@ class Network:
         return {(leaf.blocks[0], leaf.array): name for name, leaf in self.leaves.items()}
 
     def count(self) -> int:
-        """Return the number of trainable parameters, feedback not included."""
-        return sum(len(leaf.blocks) * math.prod(leaf.shape) for leaf in self.leaves.values())
+        """Return the number of trainable parameters, feedback and frozen arrays not included."""
+        return sum(
+            len(leaf.blocks) * math.prod(leaf.shape)
+            for leaf in self.leaves.values()
+            if leaf.array not in self.blocks[leaf.blocks[0] - 1].frozen
+        )
+
+    def count_frozen(self) -> int:
+        """Return how many numbers the arrays hold that no learner changes."""
+        return sum(math.prod(b.shapes[name]) for b in self.blocks for name in b.frozen)
 
 
 def _accumulate(sums: dict[int, Tensor], layer: int, error: Tensor) -> None:

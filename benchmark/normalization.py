@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from credbench.blocks import Arrays, Block, Dense, Shape
-from credbench.layers import Layers
 
-_EPS = 1e-5
-_MOMENTUM = 0.1
+if TYPE_CHECKING:
+    from credbench.layers import Layers
+    from credbench.networks import Activities
+
+EPS = 1e-5
+MOMENTUM = 0.1
 
 
 class _NormDense(Dense):
@@ -45,7 +48,7 @@ class _NormDense(Dense):
         """Return N(W z) and one over the standard deviation."""
         linear = below @ arrays["weight"].T
         mean, variance = self.moments(arrays, linear)
-        scale = (variance + _EPS).rsqrt()
+        scale = (variance + EPS).rsqrt()
         return (linear - mean) * scale, scale
 
     def _pull(self, arrays: Arrays, below: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,19 +72,27 @@ class _NormDense(Dense):
         below: Tensor,
         error: Tensor,
         earlier: Tensor | None = None,
-        feedback: Tensor | None = None,
+        feedback: Arrays | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the error below; feedback stands for W, the derivative of N stays its own."""
         pulled, _ = self._pull(arrays, below, error)
         down, _ = super().adjoint(arrays, below, pulled, None, feedback)
         return down, None if earlier is None else error
 
+    def correlation(self, arrays: Arrays, below: Tensor, error: Tensor, post: Tensor) -> Tensor:
+        """Return the batch mean of the error at W z times `post`."""
+        pulled, _ = self._pull(arrays, below, error / len(below))
+        return pulled.T @ post
+
     @staticmethod
     def gradients(
-        blocks: Mapping[int, Block], params: Sequence[Arrays], z: Layers, errors: Layers
+        blocks: Mapping[int, Block],
+        params: Sequence[Arrays],
+        activities: Activities,
+        errors: Layers,
     ) -> dict[str, Tensor]:
         """Return the gradients of blocks of one kind and shape, stacked."""
-        return Block.gradients(blocks, params, z, errors)
+        return Block.gradients(blocks, params, activities, errors)
 
 
 class LayerNormDense(_NormDense):
@@ -118,4 +129,4 @@ class BatchNormDense(_NormDense):
         n = len(below)
         mean, variance = self.moments(arrays, below @ arrays["weight"].T)
         own = {"mean": mean[0], "variance": variance[0] * (n / max(n - 1, 1))}
-        return {k: kept[k].lerp(own[k], _MOMENTUM) for k in kept}
+        return {k: kept[k].lerp(own[k], MOMENTUM) for k in kept}
