@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from credbench import processes
 from credbench.blocks import Arrays, Block, Dense, Shape
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class _NormDense(Dense):
     """What both have in common; `dim` is the axis that N takes its mean over."""
 
     dim: ClassVar[int]
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """Return what N takes off: the mean of values (batch, n_out) over `dim`, which stays."""
+        return values.mean(self.dim, keepdim=True)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -55,15 +60,15 @@ class _NormDense(Dense):
         """Return the error at W z of one at h, and N(W z), by the batch's own moments."""
         normal, scale = self._normal(arrays, below)
         own = error * (1 + arrays["gain"])
-        along = (own * normal).mean(self.dim, keepdim=True)
-        return (own - own.mean(self.dim, keepdim=True) - normal * along) * scale, normal
+        along = self._mean(own * normal)
+        return (own - self._mean(own) - normal * along) * scale, normal
 
     def gradient(
         self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Return the batch means for W, b and g."""
-        mean = error / len(below)
-        pulled, normal = self._pull(arrays, below, mean)
+        pulled, normal = self._pull(arrays, below, error)
+        mean, pulled = error / len(below), pulled / len(below)
         return {"weight": pulled.T @ below, "bias": mean.sum(0), "gain": (mean * normal).sum(0)}
 
     def adjoint(
@@ -102,8 +107,8 @@ class LayerNormDense(_NormDense):
 
     def moments(self, arrays: Arrays, linear: Tensor) -> tuple[Tensor, Tensor]:
         """Return each example's mean and variance (batch, 1)."""
-        mean = linear.mean(1, keepdim=True)
-        return mean, (linear - mean).square().mean(1, keepdim=True)
+        mean = self._mean(linear)
+        return mean, self._mean((linear - mean).square())
 
 
 class BatchNormDense(_NormDense):
@@ -115,8 +120,12 @@ class BatchNormDense(_NormDense):
         """Return the kept moments (n_out,) if there are any, else the batch's own (1, n_out)."""
         if "mean" in arrays:
             return arrays["mean"], arrays["variance"]
-        mean = linear.mean(0, keepdim=True)
-        return mean, (linear - mean).square().mean(0, keepdim=True)
+        mean = self._mean(linear)
+        return mean, self._mean((linear - mean).square())
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """Return the mean (1, n_out) over the batch, all processes' examples of it included."""
+        return processes.mean_over(super()._mean(values))
 
     def init_statistics(self) -> dict[str, Tensor]:
         """Return mean 0 and variance 1."""
@@ -126,7 +135,7 @@ class BatchNormDense(_NormDense):
         self, kept: Arrays, arrays: Arrays, below: Tensor, earlier: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Return the kept moments a tenth of the way to the batch's; the variance unbiased."""
-        n = len(below)
+        n = processes.whole(len(below))
         mean, variance = self.moments(arrays, below @ arrays["weight"].T)
         own = {"mean": mean[0], "variance": variance[0] * (n / max(n - 1, 1))}
         return {k: kept[k].lerp(own[k], MOMENTUM) for k in kept}
