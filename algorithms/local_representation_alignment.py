@@ -229,9 +229,7 @@ class LraE(Learner):
             return {}
         post = self._post(step, a, wave, errors, move)
         ends = post.flatten(3).sum(-1) if wave.via == "channel" else post.flatten(2)
-        return {
-            name: (errors[j].flatten(1) / len(step.x)).T @ ends for j, name in names.items()
-        }
+        return {name: (errors[j].flatten(1) / len(step.x)).T @ ends for j, name in names.items()}
 
     def _post(self, step: Step, a: Activities, wave: Wave, errors: Layers, move: Tensor) -> Tensor:
         """Return what stands at the receiving end of a synapse's update."""

@@ -42,7 +42,7 @@ class TargetPropagation(Learner):
         "Lee et al. 2015, arXiv 1412.7525; Bartunov et al. 2018, arXiv 1807.04587"
     )
     equation: ClassVar[str] = "ẑ_l = z_l − g(z_{l+1}) + g(ẑ_{l+1}); ΔW_l from ‖z_l − ẑ_l‖²"
-    capabilities: ClassVar[Capabilities] = Capabilities(needs_derivative=True, convolution=False)
+    capabilities: ClassVar[Capabilities] = Capabilities(needs_derivative=True)
     phases: ClassVar[tuple[str, ...]] = ("inverse", "forward")
 
     top: str = parameter(
@@ -122,13 +122,18 @@ class TargetPropagation(Learner):
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw V_l (units of layer l − 1, units of layer l) and zero c_l; R where it is needed.
 
-        V_L reads the probabilities, and the features behind them where there are any.
+        V_L reads the probabilities, and the features behind them where there are any. Where a
+        layer is one of maps V_l has the layout of its block's weight, applied transposed.
         """
         import torch
 
         made: dict[str, Tensor] = {}
         extra = self.features if self.top == "augmented" else 0
         for k in self._inverted(net):
+            if _on_maps(net, k):
+                made[f"V{k}"] = net.random_weight(k, self.inverse_sigma, generator)
+                made[f"c{k}"] = torch.zeros(net.shape(k - 1)[0])
+                continue
             shape = (net.width(k - 1), net.width(k) + (extra if k == net.depth else 0))
             made[f"V{k}"] = torch.randn(shape, generator=generator) * self.inverse_sigma
             made[f"c{k}"] = torch.zeros(shape[0])
@@ -143,7 +148,13 @@ class TargetPropagation(Learner):
 
     def refuses(self, network: Architecture, activation: Activation) -> str:
         """An inverse gives back the one activity below; a residual block reads two."""
-        return "its inverses are of layers that read one activity" if network.residual else ""
+        if network.residual:
+            return "its inverses are of layers that read one activity"
+        if network.convolutional and (network.normalized or network.pools):
+            return "its inverses of maps are transposed filters: give norm=none, without pooling"
+        if network.convolutional and self.top != "gradient":
+            return "on maps its top target comes from the gradient alone"
+        return ""
 
     def noise(self, net: Network, phase: str) -> dict[str, tuple[int, ...]]:
         """Ask for the corruption of each inverted block's input."""
@@ -171,8 +182,8 @@ class TargetPropagation(Learner):
             above = z if k < step.net.depth else self._reached(step, h, corrupted)
             h, z = _inverse(step, k, above)
             slope = step.net.activation.derivative(h, z)
-            error = 2 * (z - a.z[k - 1]) * slope / len(step.x)
-            made |= {f"V{k}": error.T @ above, f"c{k}": error.sum(0)}
+            error = 2 * (z - a.z[k - 1]) * slope
+            made |= _inverse_gradient(step, k, above, error)
         return made
 
     def _errors(self, step: Step, a: Activities) -> dict[int, Tensor]:
@@ -224,7 +235,29 @@ class TargetPropagation(Learner):
         return torch.cat([output, features], dim=-1)
 
 
+def _on_maps(net: Network, k: int) -> bool:
+    """Return whether block k has maps above or below."""
+    return len(net.shape(k - 1)) > 1 or len(net.shape(k)) > 1
+
+
 def _inverse(step: Step, k: int, above: Tensor) -> tuple[Tensor, Tensor]:
     """Return the pre-activation and activity of g_k, which maps layer k to layer k − 1."""
-    h = above @ step.feedback[f"V{k}"].T + step.feedback[f"c{k}"]
+    v, c = step.feedback[f"V{k}"], step.feedback[f"c{k}"]
+    if _on_maps(step.net, k):
+        block, shape = step.net.blocks[k - 1], (len(above), *step.net.shape(k - 1))
+        origin = above.new_zeros(()).expand(shape)
+        h, _ = block.adjoint(step.params[k - 1], origin, above, None, {"weight": v})
+        h = h + c.view(-1, *[1] * (len(shape) - 2))
+    else:
+        h = above @ v.T + c
     return h, step.net.activation(h)
+
+
+def _inverse_gradient(step: Step, k: int, above: Tensor, error: Tensor) -> dict[str, Tensor]:
+    """Return the batch-mean gradients of V_k and c_k, from an error at the inverse's output."""
+    if _on_maps(step.net, k):
+        block = step.net.blocks[k - 1]
+        v = block.correlation(step.params[k - 1], error, above, error)
+        return {f"V{k}": v, f"c{k}": error.flatten(2).sum((0, 2)) / len(step.x)}
+    error = error / len(step.x)
+    return {f"V{k}": error.T @ above, f"c{k}": error.sum(0)}

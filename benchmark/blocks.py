@@ -35,13 +35,23 @@ class Block(ABC):
     """
 
     def __init__(
-        self, shape_in: Shape, shape_out: Shape, *, earlier: int | None = None, group: str = ""
+        self,
+        shape_in: Shape,
+        shape_out: Shape,
+        *,
+        earlier: int | None = None,
+        group: str = "",
+        stage: str = "",
     ) -> None:
-        """Take shapes for one example, the earlier layer read (a residual), and a group label."""
+        """Take shapes for one example, the earlier layer read (a residual), and labels.
+
+        `group` is that of a residual group, `stage` that of a run of groups of one resolution.
+        """
         self.shape_in = shape_in
         self.shape_out = shape_out
         self.earlier = earlier
         self.group = group
+        self.stage = stage
 
     @property
     @abstractmethod
@@ -101,9 +111,7 @@ class Block(ABC):
         down, across = pull(error)
         return down, across
 
-    def correlation(
-        self, arrays: Arrays, below: Tensor, error: Tensor, post: Tensor
-    ) -> Tensor:
+    def correlation(self, arrays: Arrays, below: Tensor, error: Tensor, post: Tensor) -> Tensor:
         """Return the weight's batch-mean gradient with `post` in the place of the activity below.
 
         The error is carried to the weight's own output as at `below`; here, where the block is

@@ -87,8 +87,12 @@ class Trial:
 
     @property
     def refusal(self) -> str:
-        """Why the algorithm is not defined on the network or activation; empty if it is."""
-        return self.algorithm.refuses(self.network, self.activation)
+        """Why there is no such trial: of the network on the data, of the algorithm on it."""
+        if self.network.convolutional and not self.algorithm.capabilities.convolution:
+            return "it is defined on dense layers alone"
+        return self.network.refuses(self.dataset.shape) or self.algorithm.refuses(
+            self.network, self.activation
+        )
 
     @property
     def surrogate(self) -> str:

@@ -105,9 +105,7 @@ class Convolution(Filter):
     def shape_out(self) -> tuple[int, int, int]:
         """Channels, height and width above."""
         _, *sides = self.shape_in
-        height, width = (
-            (side + 2 * self.padding - self.size) // self.stride + 1 for side in sides
-        )
+        height, width = ((side + 2 * self.padding - self.size) // self.stride + 1 for side in sides)
         return self.channels, height, width
 
     @property
@@ -121,11 +119,13 @@ class Convolution(Filter):
     def pull(self, weight: Tensor, error: Tensor) -> Tensor:
         weight, error = for_product(weight, error)
         shape = (len(error), *self.shape_in)
-        return conv2d_input(shape, weight, error, self.stride, self.padding)
+        found: Tensor = conv2d_input(shape, weight, error, self.stride, self.padding)
+        return found
 
     def push(self, entered: Tensor, error: Tensor) -> Tensor:
         entered, error = for_product(entered, error)
-        return conv2d_weight(entered, self.weight, error, self.stride, self.padding)
+        found: Tensor = conv2d_weight(entered, self.weight, error, self.stride, self.padding)
+        return found
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class LocallyConnected(Convolution):
 
     def draw(self, initializer: Initializer, generator: torch.Generator) -> Tensor:
         """Return a fresh weight: at each position a draw of a convolution's."""
-        kernels = (initializer.draw(super().weight, generator) for _ in range(self.weight[0]))
+        shape = super().weight
+        kernels = (initializer.draw(shape, generator) for _ in range(self.weight[0]))
         return torch.stack([kernel.flatten(1) for kernel in kernels])
 
     def _patches(self, entered: Tensor) -> Tensor:

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from credbench import processes
 from credbench.normalization import EPS, MOMENTUM
 
 aten = torch.ops.aten
 _GROUPS = 32
+_AXES = (0, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -52,30 +54,54 @@ class Normalisation(ABC):
 
 
 class BatchNormalisation(Normalisation):
-    """Over batch and positions in training, by running moments in prediction."""
+    """Over batch and positions in training, by running moments in prediction.
+
+    One process takes torch's own kernels; several take each step of them apart, since the
+    moments are those of the whole batch.
+    """
 
     def apply(
         self, maps: Tensor, gain: Tensor, bias: Tensor, kept: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Any]:
         if kept is not None:
-            return torch.batch_norm(
-                maps, 1 + gain, bias, *kept, False, 0.0, EPS, False
-            ), None  # fmt: skip
+            return torch.batch_norm(maps, 1 + gain, bias, *kept, False, 0.0, EPS, False), None
+        if processes.current().size > 1:
+            mean = processes.mean_over(maps.mean(_AXES))
+            variance = processes.mean_over((maps - _wide(mean)).square().mean(_AXES))
+            saved = [mean, (variance + EPS).rsqrt()]
+            normal = (maps - _wide(mean)) * _wide(saved[1])
+            return torch.addcmul(_wide(bias), normal, _wide(1 + gain)), saved
         found, *saved = aten.native_batch_norm(maps, 1 + gain, bias, None, None, True, 0.0, EPS)
         return found, saved
 
     def pull(self, maps: Tensor, gain: Tensor, saved: Any, error: Tensor) -> Pulled:
+        if processes.current().size > 1:
+            return self._pull_apart(maps, gain, saved, error)
         return Pulled(
             *aten.native_batch_norm_backward(
                 error, maps, 1 + gain, None, None, *saved, True, EPS, [True, True, True]
             )
         )
 
+    @staticmethod
+    def _pull_apart(maps: Tensor, gain: Tensor, saved: Any, error: Tensor) -> Pulled:
+        mean, scale = map(_wide, saved)
+        normal, own = (maps - mean) * scale, error * _wide(1 + gain)
+        level = processes.mean_over(own.mean(_AXES, keepdim=True))
+        along = processes.mean_over((own * normal).mean(_AXES, keepdim=True))
+        pulled = (own - level - normal * along) * scale
+        return Pulled(pulled, (error * normal).sum(_AXES), error.sum(_AXES))
+
     def statistics(self, maps: Tensor, saved: Any, kept: tuple[Tensor, Tensor]) -> list[Tensor]:
         mean, scale = saved
-        n = maps.numel() // maps.shape[1]
+        n = processes.whole(len(maps)) * prod(maps.shape[2:])
         variance = (scale.pow(-2) - EPS) * (n / max(n - 1, 1))
         return [old.lerp(new, MOMENTUM) for old, new in zip(kept, (mean, variance), strict=True)]
+
+
+def _wide(each: Tensor) -> Tensor:
+    """Return a value a channel so that it meets maps."""
+    return each.view(-1, 1, 1)
 
 
 class GroupNormalisation(Normalisation):

@@ -10,7 +10,7 @@ weight updates take one kernel for all of them; blocks see views.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -113,9 +113,19 @@ class Network:
     @cached_property
     def groups(self) -> list[tuple[int, ...]]:
         """The residual groups: runs of hidden layers whose blocks share a label."""
+        return self._runs([self.blocks[layer - 1].group for layer in self.hidden])
+
+    @cached_property
+    def stages(self) -> list[tuple[int, ...]]:
+        """The stages: runs of hidden layers that share a label; one layer each without labels."""
+        labels = [self.blocks[layer - 1].stage for layer in self.hidden]
+        return self._runs(labels) or [(layer,) for layer in self.hidden]
+
+    @staticmethod
+    def _runs(labels: Sequence[str]) -> list[tuple[int, ...]]:
         runs: dict[str, list[int]] = {}
-        for layer in self.hidden:
-            runs.setdefault(self.blocks[layer - 1].group, []).append(layer)
+        for layer, label in enumerate(labels, start=1):
+            runs.setdefault(label, []).append(layer)
         return [tuple(run) for label, run in runs.items() if label]
 
     def init(self, initializer: Initializer, generator: torch.Generator) -> dict[str, Tensor]:
@@ -230,25 +240,33 @@ class Network:
         activities: Activities,
         output_error: Tensor,
         feedback: Mapping[int, Arrays] | None = None,
+        injected: Mapping[int, Tensor] | None = None,
+        cuts: Collection[int] = (),
     ) -> dict[int, Tensor]:
         """Return the error at every pre-activation, carried down block by block.
 
         e_l = (Σ over blocks k that read z_l of J_kᵀ e_k) ⊙ φ′(h_l): backprop. Blocks that have
         `feedback` (by number, arrays by name) carry the error by that in place of their own
-        arrays: feedback alignment.
+        arrays: feedback alignment. `injected` errors at z_l are added, by layer. Nothing passes
+        from above a layer in `cuts` to it or below, which leaves layers there without an error
+        unless one is injected.
         """
         errors = {self.depth: output_error}
-        at_activity: dict[int, Tensor] = {}
+        at_activity: dict[int, Tensor] = dict(injected or {})
         for number in range(self.depth, 1, -1):
-            carrier = None if feedback is None else feedback.get(number)
-            down, across = self.pull(params, activities, number, errors[number], carrier)
-            _accumulate(at_activity, number - 1, down)
-            earlier = self.blocks[number - 1].earlier
-            if across is not None and earlier:
-                _accumulate(at_activity, earlier, across)
+            if number in errors:
+                carrier = None if feedback is None else feedback.get(number)
+                sources = (number - 1, self.blocks[number - 1].earlier or 0)
+                reach = [_reaches(number, source, cuts) for source in sources]
+                if any(reach):
+                    found = self.pull(params, activities, number, errors[number], carrier)
+                    for source, reached, error in zip(sources, reach, found, strict=True):
+                        if reached and error is not None:
+                            _accumulate(at_activity, source, error)
             below = number - 1
-            h, z = activities.h[below], activities.z[below]
-            errors[below] = self.activation.backward(h, z, at_activity.pop(below))
+            if below in at_activity:
+                h, z = activities.h[below], activities.z[below]
+                errors[below] = self.activation.backward(h, z, at_activity.pop(below))
         return errors
 
     def pull(
@@ -314,6 +332,11 @@ class Network:
     def count_frozen(self) -> int:
         """Return how many numbers the arrays hold that no learner changes."""
         return sum(math.prod(b.shapes[name]) for b in self.blocks for name in b.frozen)
+
+
+def _reaches(number: int, source: int, cuts: Collection[int]) -> bool:
+    """Return whether an error passes from a block to a hidden layer that it reads."""
+    return source > 0 and not any(source <= cut < number for cut in cuts)
 
 
 def _accumulate(sums: dict[int, Tensor], layer: int, error: Tensor) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from credbench.architectures import parse_widths, show_widths
+from credbench.architectures.mlp import parse_widths, show_widths
 from credbench.blocks import Block, Dense
 from credbench.errors import RequestError
 from credbench.networks import Network

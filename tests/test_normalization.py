@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from credbench.architectures import Mlp
+from credbench.architectures.mlp import Mlp
 from credbench.group import Group
 from helpers import REGISTRY, autograd, draw_params, make, make_step
 

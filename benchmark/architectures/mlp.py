@@ -1,62 +1,22 @@
-"""Recipes for networks: what an experiment names, before the data's shape is known."""
+"""Fully connected networks, with and without residual connections."""
 
 from __future__ import annotations
 
 import math
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from credbench.component import Component, Search, parameter
+from credbench.architectures import Architecture
+from credbench.component import Search, parameter
 from credbench.errors import RequestError
 
 if TYPE_CHECKING:
     from credbench.activations import Activation
     from credbench.blocks import Block, Shape
     from credbench.networks import Network
-
-
-@dataclass(frozen=True)
-class Architecture(Component, ABC):
-    """A recipe for networks, before the data's shape is known."""
-
-    kind: ClassVar[str] = "network"
-    residual: ClassVar[bool] = False
-    """Whether blocks read earlier activities beside the one below them."""
-    convolutional: ClassVar[bool] = False
-    """Whether activities are maps, with blocks other than dense ones."""
-
-    @property
-    def hidden_layers(self) -> int:
-        """The number of hidden layers."""
-        return len(self.widths)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """The widths of the hidden layers; empty where they depend on the data."""
-        return ()
-
-    @property
-    def normalized(self) -> bool:
-        """Whether pre-activations are normalised over a batch or a layer."""
-        return False
-
-    @abstractmethod
-    def build(
-        self, input_shape: Shape, classes: int, activation: Activation, *, separate: bool = False
-    ) -> Network:
-        """Return the network for inputs of one shape; `separate` keeps leaves unstacked."""
-
-    def deepened(self, layers: int) -> Architecture:
-        """Return the same recipe with another number of hidden layers.
-
-        Raises `RequestError` where the recipe does not say what more layers would be.
-        """
-        raise RequestError(f"network {self.spec(full=False)!r} has no depth to vary")
-
 
 _WIDTHS = re.compile(r"\d{1,6}(x\d{1,4})?(-\d{1,6}(x\d{1,4})?)*")
 
