@@ -94,7 +94,7 @@ class Blockwise(Learner):
         """Return the updates of a head, and its error at the activity that it reads."""
         z, weight = a.z[layer], step.feedback[f"H{layer}"]
         positions = prod(z.shape[2:])
-        mean = z.flatten(2).mean(2) if z.ndim > 2 else z
+        mean = z.mean((2, 3)) if z.ndim == 4 else z
         logits = mean @ weight.T + step.feedback[f"c{layer}"]
         error = logits.softmax(-1) - step.targets
         learned = {

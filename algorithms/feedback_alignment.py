@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from credbench import Capabilities, Layers, Learner, Search, Step, Updates, parameter
+from credbench import Capabilities, Layers, Learner, Search, Step, Updates, as_maps, parameter
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +90,7 @@ class DirectFeedbackAlignment(_RandomFeedback):
         for layers in step.net.alike(step.net.hidden):
             h, z = a.h.stacked(layers), a.z.stacked(layers)
             signal = errors[step.net.depth] @ step.feedback[_name(layers)]
-            errors.put(layers, step.net.activation.backward(h, z, signal.view_as(h)))
+            errors.put(layers, step.net.activation.backward(h, z, as_maps(signal, h)))
         return step.updates(a, errors)
 
 

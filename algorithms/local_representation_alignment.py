@@ -26,6 +26,8 @@ from credbench import (
     Search,
     Step,
     Updates,
+    as_maps,
+    in_line,
     parameter,
 )  # fmt: skip
 
@@ -207,15 +209,16 @@ class LraE(Learner):
         if wave.mirrors:
             synapse = {"weight": step.feedback[f"E{i}"]}
             signal = self.beta * errors[i + 1]
-            found.append(step.net.pull(step.params, a, i + 1, signal, synapse)[0])
+            carried, _ = step.net.pull(step.params, a, i + 1, signal, synapse)
+            found.append(carried if wave.via == "mirror" else carried.unsqueeze(0))
         z = _of(a.z, wave)
         for j, name in wave.skips(step.net.depth).items():
-            signal = self.beta * errors[j].flatten(1)
+            signal = self.beta * in_line(errors[j])
             found.append(_spread(signal @ step.feedback[name], z, wave.via))
         total = found[0]
         for each in found[1:]:
             total = total + each
-        return total.view_as(z)
+        return total
 
     def _error_neuron(self, difference: Tensor, wave: Wave) -> Tensor:
         mix = self.mix(wave)
@@ -228,8 +231,8 @@ class LraE(Learner):
         if not names:
             return {}
         post = self._post(step, a, wave, errors, move)
-        ends = post.flatten(3).sum(-1) if wave.via == "channel" else post.flatten(2)
-        return {name: (errors[j].flatten(1) / len(step.x)).T @ ends for j, name in names.items()}
+        ends = post.flatten(3).sum(-1) if wave.via == "channel" else in_line(post)
+        return {name: (in_line(errors[j]) / len(step.x)).T @ ends for j, name in names.items()}
 
     def _post(self, step: Step, a: Activities, wave: Wave, errors: Layers, move: Tensor) -> Tensor:
         """Return what stands at the receiving end of a synapse's update."""
@@ -258,5 +261,5 @@ def _put(errors: Layers, wave: Wave, found: Tensor) -> None:
 def _spread(carried: Tensor, z: Tensor, via: str) -> Tensor:
     """Return what was carried to units, or to channels, in the shape of the activity."""
     if via != "channel":
-        return carried.view_as(z)
+        return as_maps(carried, z)
     return carried.view(*carried.shape, *[1] * (z.ndim - carried.ndim)).expand_as(z)

@@ -8,6 +8,8 @@ from credbench.errors import RequestError as RequestError
 from credbench.images import Dataset as Dataset
 from credbench.images import Images as Images
 from credbench.layers import Layers as Layers
+from credbench.layers import as_maps as as_maps
+from credbench.layers import in_line as in_line
 from credbench.learner import Capabilities as Capabilities
 from credbench.learner import Learner as Learner
 from credbench.learner import Pass as Pass

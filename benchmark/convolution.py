@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from credbench.blocks import Arrays, Block, Shape
 from credbench.filters import Filter
+from credbench.layers import as_maps, in_line
 from credbench.moments import NORMS, Pulled
 
 if TYPE_CHECKING:
@@ -83,15 +84,17 @@ class FilterPath:
     def gradient(self, arrays: Arrays, path: _Path, error: Tensor) -> dict[str, Tensor]:
         """Return the batch means for every array."""
         n, there = len(error), self.at_filter(arrays, path, error)
-        found = {self._weight: self.filter.push(path.entered, there) / n}
+        found = {self._weight: self.filter.push(arrays[self._weight], path.entered, there) / n}
         if self.norm is None:
             return {**found, self._bias: self.filter.sum_bias(error) / n}
         pulled = self._pull(arrays, path, error)
         return {**found, self._bias: pulled.bias / n, self._gain: pulled.gain / n}
 
-    def adjoint(self, arrays: Arrays, below: Tensor, weight: Tensor, there: Tensor) -> Tensor:
+    def adjoint(
+        self, arrays: Arrays, below: Tensor, path: _Path, weight: Tensor, there: Tensor
+    ) -> Tensor:
         """Return an error at the filter's maps carried below, through a weight."""
-        down = self.filter.pull(weight, there)
+        down = self.filter.pull(weight, path.entered, there)
         return self.filter.leave(arrays, below, down)
 
     def weight_in(self, arrays: Arrays) -> Tensor | None:
@@ -253,14 +256,14 @@ class MapBlock(Block):
         trace = self._traced(arrays, below, earlier, trace)
         by = arrays if feedback is None else feedback
         there = self.path.at_filter(arrays, trace.main, self._before_pool(trace, error))
-        down = self.path.adjoint(arrays, below, by["weight"], there)
+        down = self.path.adjoint(arrays, below, trace.main, by["weight"], there)
         if earlier is None or not self.shortcut:
             return down, None if earlier is None else error
         weight = self.shortcut.weight_in(by)
         if weight is None or trace.shortcut is None:
             return down, None
         there = self.shortcut.at_filter(arrays, trace.shortcut, error)
-        return down, self.shortcut.adjoint(arrays, earlier, weight, there)
+        return down, self.shortcut.adjoint(arrays, earlier, trace.shortcut, weight, there)
 
     def correlation(
         self,
@@ -273,7 +276,8 @@ class MapBlock(Block):
         """Return the weight's batch-mean gradient with `post` in the place of z below."""
         trace = self._traced(arrays, below, None, trace)
         there = self.path.at_filter(arrays, trace.main, self._before_pool(trace, error))
-        return self.path.filter.push(self.path.filter.enter(arrays, post), there) / len(error)
+        entered = self.path.filter.enter(arrays, post)
+        return self.path.filter.push(arrays["weight"], entered, there) / len(error)
 
     def init_statistics(self) -> dict[str, Tensor]:
         """Return the running moments of the normalisations."""
@@ -315,7 +319,7 @@ class Head(Block):
         return {"weight": (*self.shape_out, n_in), "bias": self.shape_out}
 
     def _entered(self, below: Tensor) -> Tensor:
-        return below.mean((2, 3)) if self.pooled else below.flatten(1)
+        return below.mean((2, 3)) if self.pooled else in_line(below)
 
     def forward(self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None) -> Tensor:
         """Return the pre-activation (batch, n_out)."""
@@ -339,5 +343,5 @@ class Head(Block):
         """Return Wᵀ e, or B e for feedback Bᵀ, at every value below."""
         down = error @ (feedback or arrays)["weight"]
         if not self.pooled:
-            return down.view(below.shape), None
+            return as_maps(down, below), None
         return (down / prod(self.shape_in[1:])).view(*down.shape, 1, 1).expand(below.shape), None

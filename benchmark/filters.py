@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.grad import conv2d_input, conv2d_weight
 
 from credbench.precision import for_product
 
@@ -73,11 +72,11 @@ class Filter(ABC):
         """Return the maps above (batch, *shape_out), without a bias."""
 
     @abstractmethod
-    def pull(self, weight: Tensor, error: Tensor) -> Tensor:
-        """Return the error of maps above carried down through the weight."""
+    def pull(self, weight: Tensor, entered: Tensor, error: Tensor) -> Tensor:
+        """Return the error of maps above carried down through the weight, whatever entered."""
 
     @abstractmethod
-    def push(self, entered: Tensor, error: Tensor) -> Tensor:
+    def push(self, weight: Tensor, entered: Tensor, error: Tensor) -> Tensor:
         """Return the gradient of the weight, summed over the batch."""
 
     def add_bias(self, maps: Tensor, bias: Tensor) -> Tensor:
@@ -116,15 +115,19 @@ class Convolution(Filter):
     def apply(self, weight: Tensor, entered: Tensor) -> Tensor:
         return functional.conv2d(entered, weight, stride=self.stride, padding=self.padding)
 
-    def pull(self, weight: Tensor, error: Tensor) -> Tensor:
-        weight, error = for_product(weight, error)
-        shape = (len(error), *self.shape_in)
-        found: Tensor = conv2d_input(shape, weight, error, self.stride, self.padding)
-        return found
+    def pull(self, weight: Tensor, entered: Tensor, error: Tensor) -> Tensor:
+        return self._backward(weight, entered, error, 0)
 
-    def push(self, entered: Tensor, error: Tensor) -> Tensor:
-        entered, error = for_product(entered, error)
-        found: Tensor = conv2d_weight(entered, self.weight, error, self.stride, self.padding)
+    def push(self, weight: Tensor, entered: Tensor, error: Tensor) -> Tensor:
+        return self._backward(weight, entered, error, 1)
+
+    def _backward(self, weight: Tensor, entered: Tensor, error: Tensor, which: int) -> Tensor:
+        """Return one of torch's own products: 0 at the input, 1 at the weight."""
+        wanted = [which == 0, which == 1, False]
+        sides = [self.stride] * 2, [self.padding] * 2
+        found: Tensor = torch.ops.aten.convolution_backward(
+            *for_product(error, entered, weight), None, *sides, [1, 1], False, [0, 0], 1, wanted
+        )[which]
         return found
 
 
@@ -160,14 +163,14 @@ class LocallyConnected(Convolution):
         maps = self._patches(entered) @ weight.transpose(1, 2)
         return maps.permute(1, 2, 0).reshape(len(entered), *self.shape_out)
 
-    def pull(self, weight: Tensor, error: Tensor) -> Tensor:
+    def pull(self, weight: Tensor, entered: Tensor, error: Tensor) -> Tensor:
         patches = self._positions(error) @ weight
         return functional.fold(
             patches.permute(1, 2, 0), self.shape_in[1:], self.size,
             padding=self.padding, stride=self.stride,
         )  # fmt: skip
 
-    def push(self, entered: Tensor, error: Tensor) -> Tensor:
+    def push(self, weight: Tensor, entered: Tensor, error: Tensor) -> Tensor:
         return self._positions(error).transpose(1, 2) @ self._patches(entered)
 
     @staticmethod

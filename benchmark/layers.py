@@ -9,6 +9,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def in_line(z: Tensor) -> Tensor:
+    """Return activities (…, batch, *shape) as (…, batch, units).
+
+    Units of maps go position by position, the channels of each side by side, as they lie in
+    memory in torch's channels-last format.
+    """
+    return z if z.ndim < 4 else z.movedim(-3, -1).flatten(-3)
+
+
+def as_maps(units: Tensor, like: Tensor) -> Tensor:
+    """Return units, in the order of `in_line`, in the shape of the activities `like`."""
+    if like.ndim < 4:
+        return units.view(like.shape)
+    channels, *sides = like.shape[-3:]
+    return units.view(*like.shape[:-3], *sides, channels).movedim(-1, -3)
+
+
 class Layers(dict[int, "Tensor"]):
     """One tensor a layer (batch, *shape); `stacked` gives layers of equal shape as one tensor.
 

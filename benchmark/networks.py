@@ -185,7 +185,7 @@ class Network:
 
     def forward(self, params: Sequence[Arrays], x: Tensor) -> Activities:
         """Return pre-activations and activities of every layer for inputs (batch, …)."""
-        z = Layers({0: x.reshape(len(x), *self.blocks[0].shape_in)})
+        z = Layers({0: self._entering(x)})
         h = Layers(z)
         traces: dict[int, Any] = {}
         for number, (block, arrays) in enumerate(zip(self.blocks, params, strict=True), start=1):
@@ -194,6 +194,13 @@ class Network:
             if trace is not None:
                 traces[number] = trace
         return Activities(h, z, traces)
+
+    def _entering(self, x: Tensor) -> Tensor:
+        """Return inputs in the shape that the first block takes; maps channels last in memory."""
+        import torch
+
+        z = x.reshape(len(x), *self.blocks[0].shape_in)
+        return z.contiguous(memory_format=torch.channels_last) if z.ndim == 4 else z
 
     @staticmethod
     def _earlier(block: Block, z: Mapping[int, Tensor]) -> Tensor | None:

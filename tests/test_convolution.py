@@ -10,6 +10,7 @@ from credbench.blocks import Dense
 from credbench.convolution import Head, MapBlock
 from credbench.errors import RequestError
 from credbench.filters import Convolution, LocallyConnected, Perturbed
+from credbench.layers import as_maps
 from credbench.networks import Network
 from helpers import autograd, double, draw_params, generator, make, make_step, relative, slope
 
@@ -98,9 +99,9 @@ def test_a_locally_connected_layer_of_one_kernel_is_a_convolution():
     above = shared.apply(kernel, below)
     torch.testing.assert_close(own.apply(weight, below), above)
     error = torch.randn(above.shape, generator=generator(2), dtype=torch.float64)
-    torch.testing.assert_close(own.pull(weight, error), shared.pull(kernel, error))
-    summed = own.push(below, error).sum(0).view(kernel.shape)
-    torch.testing.assert_close(summed, shared.push(below, error))
+    torch.testing.assert_close(own.pull(weight, below, error), shared.pull(kernel, below, error))
+    summed = own.push(weight, below, error).sum(0).view(kernel.shape)
+    torch.testing.assert_close(summed, shared.push(kernel, below, error))
 
 
 @pytest.mark.parametrize("gaussian", (False, True))
@@ -243,14 +244,13 @@ def test_a_channel_synapse_is_a_dense_one_that_is_the_same_at_every_position():
     channel = make("algorithm", "rec-lra", gap=1, ends="channel")
     dense = make("algorithm", "rec-lra", gap=1)
     few = double(channel.init_feedback(net, generator(3)))
-    many = {k: each.repeat_interleave(math.prod(net.shape(int(k[1:]))[1:]), 2)
-            for k, each in few.items()}  # fmt: skip
+    many = {k: each.repeat(1, 1, math.prod(net.shape(int(k[1:]))[1:])) for k, each in few.items()}
     one = channel.updates(step_of(net, channel, params, few))
     other = dense.updates(step_of(net, dense, params, many))
     for key in one.params:
         torch.testing.assert_close(one.params[key], other.params[key])
     for key, update in one.feedback.items():
-        whole = other.feedback[key].unflatten(2, (update.shape[2], -1)).sum(3)
+        whole = other.feedback[key].unflatten(2, (-1, update.shape[2])).sum(2)
         torch.testing.assert_close(update, whole)
 
 
@@ -276,7 +276,7 @@ def test_a_chained_skip_hears_from_both():
     for k in reversed(net.hidden):
         d, _ = net.pull(views, a, k + 1, errors[k + 1], {"weight": f[f"E{k}"]})
         if k + 1 < net.depth:
-            d = d + (errors[net.depth] @ f[f"S{k}"][0]).view(d.shape)
+            d = d + as_maps(errors[net.depth] @ f[f"S{k}"][0], d)
         errors[k] = a.z[k] - torch.tanh(a.h[k] - 0.3 * d)
     expected = step.updates(a, errors).params
     for key, update in learner.updates(step).params.items():
@@ -290,7 +290,7 @@ def test_inside_a_group_errors_are_carried_or_passed_on(inside):
     learner = make("algorithm", "rec-lra", skips="groups", inside=inside, sigma=0.5)
     step = step_of(net, learner, params)
     a, updates = step.forward(), learner.updates(step)
-    d = (step.output_error(a) @ step.feedback["S3"][0]).view(a.z[3].shape)
+    d = as_maps(step.output_error(a) @ step.feedback["S3"][0], a.z[3])
     error = a.z[3] - torch.tanh(a.h[3] - 0.1 * d)
     if inside == "backprop":
         h = a.h[2].detach()

@@ -107,7 +107,7 @@ def show_dense(widths: Sequence[int]) -> str:
 class _Filtered(ConvolutionalArchitecture):
     """Filters without pooling, then dense layers."""
 
-    filters: Filters = parameter(
+    filters: tuple[tuple[int, int, int], ...] = parameter(
         ((64, 5, 2), (128, 5, 2), (256, 3, 1)),
         help="channels, size and stride of each filter, such as 64c5s2-128c5s2-256c3",
         source="Bartunov et al. 2018, arXiv 1807.04587, CIFAR-10; on MNIST 32c3s2-64c3s2",
