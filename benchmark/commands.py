@@ -41,8 +41,8 @@ def run_experiment(
     paths = tuple(plugins) or _plugins(asked)
     registry = Registry(paths)
     warn(registry.problems)
-    experiment = make_experiment(registry, asked.settings)
     how = plan_options(asked, paths, retry_failed, timing)
+    experiment = make_experiment(registry, asked.settings, how.data_dir)
     results = folder("results-dir", asked.run, DEFAULT_RESULTS)
     if experiment.settings["tuned"] == "yes":
         from credbench import winners
