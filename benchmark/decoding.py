@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,11 +77,20 @@ def _name(dataset: Dataset, files: Files) -> str:
 def _fingerprint(dataset: Dataset, files: Files) -> str:
     """Return a hash of all that the decoded copy depends on."""
     facts = [f"{dataset.shape} {files.classes}"]
-    for part in (files.train, files.test):
-        for name in part.names:
-            found = (part.folder / name).stat()
-            facts.append(f"{name} {found.st_size} {found.st_mtime_ns}")
+    facts += [
+        f"{name} {_stamp(part.folder / name)}"
+        for part in (files.train, files.test)
+        for name in part.names
+    ]
     return digest(*facts)
+
+
+def _stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:  # a link to nothing, say: decoding tells
+        return "none"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _decode(dataset: Dataset, files: Files, cache: Cache) -> Arrays:

@@ -40,6 +40,8 @@ class Files:
     classes: tuple[str, ...]
     train: Listing
     test: Listing
+    published: bool = False
+    """Whether they are the files that were published."""
 
     @property
     def kinds(self) -> str:

@@ -109,8 +109,6 @@ class Dataset(Component, ABC):
 
     kind: ClassVar[str] = "dataset"
     source: ClassVar[str] = ""
-    shape: ClassVar[tuple[int, ...]] = ()
-    """The shape of one image: (height, width) or (channels, height, width)."""
     labels: ClassVar[tuple[str, ...]] = ()
     """The names of the classes, by label."""
     peak: ClassVar[float] = 255.0
@@ -123,6 +121,11 @@ class Dataset(Component, ABC):
     """Epochs where the experiment names none."""
     origin: ClassVar[str] = ""
     """What the images are read from, where that is not the published files."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image: (height, width) or (channels, height, width)."""
 
     @property
     def trainable(self) -> int:
@@ -178,8 +181,8 @@ class Dataset(Component, ABC):
         self._check_classes(files)
         train, test = len(files.train.labels), len(files.test.labels)
         held = min(self.validation, max(1, train // _HELD_AT_MOST))
-        found = {"examples": (train, test), "validation": held}
-        return self.with_values(found | {"origin": f"class folders ({files.kinds})"})
+        origin = "" if files.published else f"class folders ({files.kinds})"
+        return self.with_values({"examples": (train, test), "validation": held, "origin": origin})
 
     def files(self, data_dir: Path) -> Files | None:
         """Return the images as files to decode; None where `load` reads what was published.

@@ -13,6 +13,7 @@ from credbench.commands import (
     check_format,
     execute,
     folder,
+    origin_notes,
     plan_options,
     print_plan,
     show,
@@ -115,7 +116,9 @@ def tune_experiment(
     found = _winners(experiment, store, by_cell)
     made = _made(store, spent)
     winners.write(where, [w for w in found.values() if w], budget, made)
-    notes = [f"{key.capitalize()}: {text}" for key, text in made.items()]
+    records = store.trials()
+    notes = origin_notes(records[trial.id] for trial in spent.trials if trial.id in records)
+    notes += [f"{key.capitalize()}: {text}" for key, text in made.items()]
     show([WinnersTable(store.name, [w for w in found.values() if w], budget, notes)], format)
     if format == "table":
         print(f"Written to {where}: 'credbench run --tuned' uses them")
