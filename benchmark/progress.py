@@ -115,7 +115,8 @@ def outcome(record: Record) -> str:
     """Return a trial and how it ended, in a line."""
     trial = record["trial"]
     name = trial["algorithm"].partition("[")[0]
-    parts = (name, trial["dataset"], trial["activation"].partition("[")[0], f"seed {trial['seed']}")
+    dataset, activation = (trial[key].partition("[")[0] for key in ("dataset", "activation"))
+    parts = (name, dataset, activation, f"seed {trial['seed']}")
     if record["status"] != "done":
         return f"{' '.join(parts)}: {record['status']}, {record['reason']}"
     part = "test" if "test" in record["scores"] else "validation"

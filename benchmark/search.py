@@ -68,7 +68,7 @@ class WinnersTable:
         """Return one flat dictionary a row."""
         return [
             {
-                "dataset": w.cell.dataset.name,
+                "dataset": w.cell.dataset.spec(full=False),
                 "network": w.cell.network.spec(full=False),
                 "activation": w.cell.activation.spec(full=False),
                 "asked": w.cell.algorithm.asked,
