@@ -10,6 +10,7 @@ from credbench.architectures import Architecture
 from credbench.component import Component, Parameter
 from credbench.errors import RequestError, unknown
 from credbench.experiment import make_experiment
+from credbench.images import Dataset
 from credbench.learner import Learner
 from credbench.registry import KINDS, PLURALS, Registry
 from credbench.spec import parse_axis
@@ -75,11 +76,13 @@ def describe_component(registry: Registry, name: str, format: str) -> None:
     spec, found = specs[0], []
     for component in registry.find(spec.name):
         made = component.create(dict(spec.given))
-        if spec.given and not isinstance(made, Architecture | Learner):
+        if spec.given and not isinstance(made, Architecture | Learner | Dataset):
             raise RequestError(
-                f"describe {name!r}: only the parameters of networks and algorithms change what "
-                f"is shown; give {spec.name!r} alone"
+                f"describe {name!r}: only the parameters of networks, algorithms and datasets "
+                f"change what is shown; give {spec.name!r} alone"
             )
+        if spec.given and isinstance(made, Dataset):
+            made = made.located(None)
         counts = _counts(registry, made) if isinstance(made, Architecture) else {}
         costs = _costs(registry, made) if isinstance(made, Learner) else {}
         found.append(facts(component, made) | counts | costs)
@@ -95,8 +98,8 @@ def facts(component: type[Component], made: Component) -> dict[str, Any]:
     if isinstance(made, Learner):
         known["capabilities"] = dataclasses.asdict(made.capabilities)
         known["phases"] = list(made.phases)
-    if component.kind == "dataset":
-        known |= _dataset(component)
+    if isinstance(made, Dataset):
+        known |= _dataset(made)
     return {
         "name": component.name,
         "kind": component.kind,
@@ -145,16 +148,22 @@ def _line(each: tuple[float, float], unit: float) -> str:
     return f"{fixed:g} {'-' if slope < 0 else '+'} {abs(slope):g} L"
 
 
-def _dataset(component: Any) -> dict[str, Any]:
-    train, test = component.examples
-    held = component.validation
+def _dataset(dataset: Dataset) -> dict[str, Any]:
+    train, test = dataset.examples
+    held = dataset.validation
+    counts = {"train": train - held, "validation": held, "test": test}
+    augmentation = dataset.augmentation
     return {
-        "shape": list(component.shape),
-        "classes": list(component.labels),
-        "examples": {"train": train - held, "validation": held, "test": test},
-        "scaling": f"pixels divided by {component.peak:g}",
-        "epochs": component.epochs,
+        "shape": list(dataset.shape),
+        "classes": list(dataset.labels) or dataset.classes or _AS_FOUND,
+        "examples": counts if train else _AS_FOUND,
+        "scaling": dataset.scaling,
+        **({"augmentation": str(augmentation)} if augmentation else {}),
+        "epochs": dataset.epochs,
     }
+
+
+_AS_FOUND = "those in its folder"
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def run_experiment(
     paths = tuple(plugins) or _plugins(asked)
     registry = Registry(paths)
     warn(registry.problems)
-    experiment = make_experiment(registry, asked.settings)
     how = plan_options(asked, paths, retry_failed, timing)
+    experiment = make_experiment(registry, asked.settings, how.data_dir)
     results = folder("results-dir", asked.run, DEFAULT_RESULTS)
     if experiment.settings["tuned"] == "yes":
         from credbench import winners
@@ -274,7 +274,18 @@ def _table(
     settings = {setting_of(planned[id]) for id in planned if id in records}
     loads = _loads([t for key, t in timings.items() if key[:-1] in settings], store)
     rows = summarise(frame(planned, records, timings, store.refusals()), registry)
-    return Table(store.name, rows, [*hardware, *loads, *commands])
+    origins = origin_notes([records[id] for id in planned if id in records])
+    return Table(store.name, rows, [*origins, *hardware, *loads, *commands])
+
+
+def origin_notes(records: Iterable[Record]) -> list[str]:
+    """Return what datasets were read from, where that was not the published files."""
+    found = {(_dataset(record), record["origin"]): None for record in records if "origin" in record}
+    return [f"{name}: read from {origin}, not the published files." for name, origin in found]
+
+
+def _dataset(record: Record) -> str:
+    return parse_axis(record["trial"]["dataset"])[0].name
 
 
 def _loads(timings: Iterable[Record], store: Store) -> list[str]:

@@ -150,6 +150,8 @@ class Component:
     kind: ClassVar[str] = "component"
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
+    complete: ClassVar[bool] = True
+    """Whether it can be used with nothing given; `all` leaves out what cannot."""
     given: ClassVar[frozenset[str]] = frozenset()
     """The parameters that were asked for by name; the others are free to be tuned."""
 

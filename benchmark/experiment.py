@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from credbench.activations import Activation
@@ -168,16 +169,19 @@ class Experiment:
         return {trial.id: trial.refusal for trial in self.refused}
 
 
-def make_experiment(registry: Registry, given: Mapping[str, str]) -> Experiment:
+def make_experiment(
+    registry: Registry, given: Mapping[str, str], data_dir: Path | None = None
+) -> Experiment:
     """Return the experiment for the settings given; the others take their defaults.
 
-    Raises `RequestError` for the first setting that is wrong, and where no cell of the grid is
-    one on which its algorithm is defined.
+    Datasets are looked at in `data_dir`; None is for what needs no data. Raises `RequestError`
+    for the first setting that is wrong, and where no cell of the grid is one on which its
+    algorithm is defined.
     """
     settings = {**SETTINGS, **given}
     if settings["tuned"] not in ("yes", "no"):
         raise RequestError(f"tuned {settings['tuned']!r}: expected yes or no")
-    cells = tuple(_trials(registry, settings))
+    cells = tuple(_trials(registry, settings, data_dir))
     experiment = Experiment(_name(settings, cells), settings, cells)
     if not experiment.trials:
         raise RequestError(f"not applicable: {_refusal(cells[0])}")
@@ -189,10 +193,12 @@ def _refusal(trial: Trial) -> str:
     return f"{trial.algorithm.name} on {', '.join(names)}: {trial.refusal}"
 
 
-def _trials(registry: Registry, settings: Mapping[str, str]) -> Iterator[Trial]:
+def _trials(
+    registry: Registry, settings: Mapping[str, str], data_dir: Path | None
+) -> Iterator[Trial]:
     limit = _number("limit-train", settings["limit-train"], int)
     axes: list[list[Any]] = [
-        [_limited(dataset, limit) for dataset in registry.axis("dataset", settings["dataset"])],
+        [_limited(d, limit) for d in datasets(registry, settings["dataset"], data_dir)],
         registry.axis("network", settings["network"]),
         registry.axis("activation", settings["activation"]),
         registry.axis("initializer", settings["init"]),
@@ -221,9 +227,13 @@ def _check_size(axes: list[list[Any]]) -> None:
         )
 
 
-def _limited(dataset: Component, limit: int | None) -> Dataset:
+def datasets(registry: Registry, text: str, data_dir: Path | None) -> list[Dataset]:
+    """Return the datasets that a comma list stands for, as they lie in a folder."""
+    return [cast(Dataset, each).located(data_dir) for each in registry.axis("dataset", text)]
+
+
+def _limited(dataset: Dataset, limit: int | None) -> Dataset:
     """Return the dataset; raises `RequestError` where it has fewer training images."""
-    assert isinstance(dataset, Dataset)
     if limit is not None and limit > dataset.trainable:
         raise RequestError(
             f"limit-train {limit}: {dataset.name} has {dataset.trainable} training images beside "

@@ -76,9 +76,11 @@ class Group:
             [kept | t.algorithm.init_state(self.net, examples) for t in trials]
         )
         self.hyper = self._stack([self._numbers(t) for t in trials])
-        self.keys = self._stack([{"": self._noise_key(t)} for t in trials])[""]
+        self.keys = self._stack([self._keys(t) for t in trials])
+        """The seeds, by stream, of what is drawn at every step."""
+        self.augmentation = first.dataset.augmentation
         self.steps = torch.zeros((), dtype=torch.int64, device=device)
-        """Steps taken so far, of all phases; kept where noise is drawn."""
+        """Steps taken so far, of all phases; kept where something is drawn at random."""
         self.descent = self._make_descent()
         lead = () if self.single else (len(trials),)
         self.order = torch.zeros((*lead, examples), dtype=torch.int64, device=device)
@@ -101,8 +103,9 @@ class Group:
     def _numbers(self, trial: Trial) -> Tree:
         return {k: torch.tensor(v) for k, v in trial.algorithm.numeric().items()}
 
-    def _noise_key(self, trial: Trial) -> Tensor:
-        return torch.tensor(stream_seed(trial.seed, "noise"))
+    def _keys(self, trial: Trial) -> Tree:
+        streams = ("noise", "augmentation")
+        return {stream: torch.tensor(stream_seed(trial.seed, stream)) for stream in streams}
 
     def _stack(self, trees: Sequence[Tree]) -> Tree:
         if self.single:

@@ -68,7 +68,7 @@ class Need:
 def needs(trial: Trial) -> Need:
     """Return what training a trial takes."""
     dataset, net = trial.dataset, trial.net
-    data = sum(dataset.examples) * math.prod(dataset.shape)
+    data = sum(dataset.examples) * math.prod(dataset.shape) * dataset.value_bytes
     return Need(data, _weight_bytes(trial, net) + _batch(trial) * _bytes_an_example(net))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from credbench.blocks import Arrays
 from credbench.learner import Step, Updates
-from credbench.randomness import normals
+from credbench.randomness import normals, uniforms
 
 if TYPE_CHECKING:
     from credbench.group import Group, Tree
@@ -44,11 +44,13 @@ class Program:
         """Take the examples at some places of the epoch's order (a slice, or one by one)."""
         group = self.group
         index = group.order[..., where]
-        x = group.data["train"].inputs(index)
+        x = self._varied(group.data["train"].inputs(index))
         if self.stage == "forward":
             self._forward(x)
             return
         updates = self._updates(x, group.data["train"].targets(index), index)
+        if self._noise or group.augmentation:
+            group.steps.add_(1)
         if self.stage == "updates":
             return
         if updates.params or updates.feedback or updates.state:
@@ -101,9 +103,15 @@ class Program:
         if not self._noise:
             return {}
         shapes = {name: (self.size, *shape) for name, shape in self._noise.items()}
-        drawn = normals(self.group.keys, self.group.steps, shapes)
-        self.group.steps.add_(1)
-        return drawn
+        return normals(self.group.keys["noise"], self.group.steps, shapes)
+
+    def _varied(self, x: Tensor) -> Tensor:
+        """Return images (…, batch, *shape) as the dataset's augmentation varies them."""
+        group, vary = self.group, self.group.augmentation
+        if vary is None:
+            return x
+        draws = uniforms(group.keys["augmentation"], group.steps, (self.size, vary.draws))
+        return vary(x, draws)
 
 
 def _replicas(one: Callable[..., Any]) -> Callable[..., Any]:

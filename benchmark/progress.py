@@ -54,7 +54,7 @@ class _Bar:
         self._done = 0
 
     def events(self) -> Events:
-        return Events(self._started, self._epoch, self._finished, self._timing)
+        return Events(self._started, self._epoch, self._finished, self._timing, self._note)
 
     def _started(self, trials: int, epochs: int) -> None:
         self._task = self._bar.add_task("", total=epochs, done=0, trials=trials, last="starting")
@@ -66,6 +66,9 @@ class _Bar:
     def _timing(self, settings: int) -> None:
         if self._task is not None:
             self._bar.update(self._task, last=_timing(settings))
+
+    def _note(self, line: str) -> None:
+        _print(self._bar.console, f"credbench: {line}")
 
     def _finished(self, record: Record) -> None:
         self._done += 1
@@ -80,7 +83,7 @@ class _Lines:
         self._done = 0
 
     def events(self) -> Events:
-        return Events(self._started, finished=self._finished, timing=self._timing)
+        return Events(self._started, finished=self._finished, timing=self._timing, note=self._note)
 
     def _started(self, trials: int, epochs: int) -> None:
         self._trials = trials
@@ -93,8 +96,15 @@ class _Lines:
     def _timing(self, settings: int) -> None:
         self._print(_timing(settings))
 
+    def _note(self, line: str) -> None:
+        self._print(f"credbench: {line}")
+
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _print(self._console, line)
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _timing(settings: int) -> str:
@@ -105,7 +115,8 @@ def outcome(record: Record) -> str:
     """Return a trial and how it ended, in a line."""
     trial = record["trial"]
     name = trial["algorithm"].partition("[")[0]
-    parts = (name, trial["dataset"], trial["activation"].partition("[")[0], f"seed {trial['seed']}")
+    dataset, activation = (trial[key].partition("[")[0] for key in ("dataset", "activation"))
+    parts = (name, dataset, activation, f"seed {trial['seed']}")
     if record["status"] != "done":
         return f"{' '.join(parts)}: {record['status']}, {record['reason']}"
     part = "test" if "test" in record["scores"] else "validation"

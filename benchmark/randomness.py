@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-STREAMS = ("initialisation", "order", "feedback", "noise")
+STREAMS = ("initialisation", "order", "feedback", "noise", "augmentation")
 
 
 def stream_seed(seed: int, stream: str, *step: int) -> int:
@@ -42,8 +42,7 @@ def normals(keys: Tensor, step: Tensor, shapes: Mapping[str, tuple[int, ...]]) -
     """
     sizes = [math.prod(shape) for shape in shapes.values()]
     pairs = (sum(sizes) + 1) // 2
-    counter = torch.arange(pairs, device=keys.device) + step * pairs
-    bits = _mix(keys.unsqueeze(-1) + counter.mul_(_GOLDEN))
+    bits = _bits(keys, step, pairs)
     radius = _uniform(bits >> 40).log_().mul_(-2).sqrt_()
     angle = _uniform(bits).mul_(2 * math.pi)
     flat = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1)
@@ -52,6 +51,21 @@ def normals(keys: Tensor, step: Tensor, shapes: Mapping[str, tuple[int, ...]]) -
         name: each.unflatten(-1, shape)
         for (name, shape), each in zip(shapes.items(), drawn, strict=True)
     }
+
+
+def uniforms(keys: Tensor, step: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return draws (*shape of keys, *shape), uniform in (0, 1], a function of key and step alone.
+
+    `keys` and `step` are as those of `normals`.
+    """
+    flat = _uniform(_bits(keys, step, math.prod(shape)))
+    return flat.view(*keys.shape, *shape)
+
+
+def _bits(keys: Tensor, step: Tensor, n: int) -> Tensor:
+    """Return n times 64 random bits (*shape of keys, n) of one step."""
+    counter = torch.arange(n, device=keys.device) + step * n
+    return _mix(keys.unsqueeze(-1) + counter.mul_(_GOLDEN))
 
 
 def _signed(bits: int) -> int:
@@ -71,5 +85,5 @@ def _mix(bits: Tensor) -> Tensor:
 
 
 def _uniform(bits: Tensor) -> Tensor:
-    """Return float32 in (0, 1) of the lowest 24 bits."""
+    """Return float32 in (0, 1] of the lowest 24 bits; 1 is what the last of them rounds to."""
     return (bits & (2**24 - 1)).to(torch.float32).add_(0.5).mul_(2.0**-24)

@@ -81,7 +81,7 @@ class Registry:
         return list({component.spec(): component for component in made}.values())
 
     def _all(self, kind: str) -> list[Spec]:
-        return [Spec(name) for name in self.names(kind)]
+        return [Spec(name) for name in self.names(kind) if self.get(kind, name).complete]
 
     def _take(self, module: ModuleType) -> None:
         for component in _components(module):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from credbench.images import Part, Splits
+from credbench.images import Channels, Part, Splits
 
 
 class Resident:
@@ -16,10 +16,13 @@ class Resident:
     Replicas on different datasets of one shape find them one after the other in one tensor.
     """
 
-    def __init__(self, parts: Sequence[Part], classes: int, peak: float) -> None:
+    def __init__(
+        self, parts: Sequence[Part], classes: int, peak: float, channels: Channels | None = None
+    ) -> None:
         """Take each replica's part, on one device; replicas on the same data give the same."""
         distinct = list({id(part): part for part in parts}.values())
         self._peak = peak
+        self._channels = channels
         self._eye = torch.eye(classes, device=distinct[0].y.device)
         self._n = len(distinct[0])
         self._first: Tensor | None = None
@@ -43,8 +46,16 @@ class Resident:
         return self._first is None
 
     def inputs(self, index: Tensor) -> Tensor:
-        """Return images scaled to [0, 1], for indices (batch,) or (replicas, batch)."""
-        found = self._x.index_select(0, self._positions(index)) / self._peak
+        """Return images as a network takes them, for indices (batch,) or (replicas, batch).
+
+        Pixels are scaled to [0, 1], and standardised by channel where the data asks for it;
+        what was preprocessed is left as it is.
+        """
+        found = self._x.index_select(0, self._positions(index))
+        if not found.is_floating_point():
+            found = found / self._peak
+        if self._channels is not None:
+            found = found.sub_(self._channels.mean).div_(self._channels.deviation)
         return found if index.ndim == 1 else found.unflatten(0, index.shape)
 
     def labels_at(self, index: Tensor) -> Tensor:
@@ -76,4 +87,7 @@ def reside(splits: Sequence[Splits], classes: int) -> dict[str, Resident]:
         "validation": [s.validation for s in splits],
         "test": [s.test for s in splits],
     }
-    return {name: Resident(part, classes, splits[0].peak) for name, part in parts.items()}
+    first = splits[0]  # replicas whose datasets differ share both of these
+    return {
+        name: Resident(part, classes, first.peak, first.channels) for name, part in parts.items()
+    }

@@ -55,6 +55,7 @@ class Events:
     epoch: Callable[[int], Any] = lambda trials: None
     finished: Callable[[Record], Any] = lambda record: None
     timing: Callable[[int], Any] = lambda settings: None
+    note: Callable[[str], Any] = lambda line: None
 
 
 def pending(experiment: Experiment, store: Store, retry_failed: bool = False) -> list[Trial]:
@@ -83,7 +84,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     store.check_writable()
     trials = pending(experiment, store, options.retry_failed)
     for dataset in dict.fromkeys(trial.dataset for trial in trials):
-        _prepare(dataset, options.data_dir)
+        _prepare(dataset, options.data_dir, events)
     device = resolve_device(options.device) if trials else "cpu"
     store.write_plan(
         {
@@ -98,9 +99,11 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
         _time(experiment, store, events)
 
 
-def _prepare(dataset: Dataset, data_dir: Path) -> None:
+def _prepare(dataset: Dataset, data_dir: Path, events: Events) -> None:
+    from credbench.loading import prepare
+
     try:
-        dataset.prepare(data_dir)
+        prepare(dataset, data_dir, events.note)
     except CredbenchError:
         raise
     except Exception as error:
@@ -215,15 +218,15 @@ class Job:
 
     def _load(self, group: Sequence[Trial]) -> dict[Dataset, Splits]:
         """Return the data of a group; that of the last one is kept."""
-        from credbench.images import split
+        from credbench.loading import load
 
         held = self._splits
         self._splits = {}
         for trial in group:
             key = (trial.dataset, trial.limit_train)
             if key not in self._splits:
-                self._splits[key] = held.get(key) or split(
-                    trial.dataset, trial.dataset.load(self.data_dir), trial.limit_train
+                self._splits[key] = held.get(key) or load(
+                    trial.dataset, self.data_dir, trial.limit_train
                 )
         return {dataset: splits for (dataset, _), splits in self._splits.items()}
 
@@ -239,6 +242,8 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         "surrogate": trial.surrogate,
         "streams": streams(trial),
     }
+    if trial.dataset.origin:
+        record["origin"] = trial.dataset.origin
     if isinstance(outcome, Exception):
         where = traceback.extract_tb(outcome.__traceback__)[-1]
         place = f"{Path(where.filename).name}, line {where.lineno}"

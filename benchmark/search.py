@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from credbench import environment, winners
 from credbench.commands import (
@@ -13,6 +13,7 @@ from credbench.commands import (
     check_format,
     execute,
     folder,
+    origin_notes,
     plan_options,
     print_plan,
     show,
@@ -20,7 +21,7 @@ from credbench.commands import (
 )
 from credbench.configuration import configure
 from credbench.errors import RequestError
-from credbench.experiment import SETTINGS, Experiment, make_experiment
+from credbench.experiment import SETTINGS, Experiment, datasets, make_experiment
 from credbench.images import Dataset
 from credbench.registry import Registry
 from credbench.store import Store
@@ -67,7 +68,7 @@ class WinnersTable:
         """Return one flat dictionary a row."""
         return [
             {
-                "dataset": w.cell.dataset.name,
+                "dataset": w.cell.dataset.spec(full=False),
                 "network": w.cell.network.spec(full=False),
                 "activation": w.cell.activation.spec(full=False),
                 "asked": w.cell.algorithm.asked,
@@ -96,9 +97,11 @@ def tune_experiment(
     asked = configure(None, options)
     registry = Registry(plugins)
     warn(registry.problems)
-    images = _images(registry, asked.settings.get("dataset", SETTINGS["dataset"]), images)
+    how = plan_options(asked, tuple(plugins), retry_failed=False, timing=False)
+    named = asked.settings.get("dataset", SETTINGS["dataset"])
+    images = _images(datasets(registry, named, how.data_dir), images)
     settings = {"seeds": f"{seed},", **asked.settings, "limit-train": str(images)}
-    experiment = make_experiment(registry, settings)
+    experiment = make_experiment(registry, settings, how.data_dir)
     if not asked.settings.get("name"):
         experiment = replace(experiment, name=f"tune-{experiment.name}")
     budget = Budget(draws, passes, images, seed)
@@ -107,14 +110,15 @@ def tune_experiment(
     if dry_run:
         print_plan(spent, store, format, False)
         return 0
-    how = plan_options(asked, tuple(plugins), retry_failed=False, timing=False)
     where = store.folder / winners.FILE
     winners.check(where)
     execute(spent, store, replace(how, judged=("validation",)))
     found = _winners(experiment, store, by_cell)
     made = _made(store, spent)
     winners.write(where, [w for w in found.values() if w], budget, made)
-    notes = [f"{key.capitalize()}: {text}" for key, text in made.items()]
+    records = store.trials()
+    notes = origin_notes(records[trial.id] for trial in spent.trials if trial.id in records)
+    notes += [f"{key.capitalize()}: {text}" for key, text in made.items()]
     show([WinnersTable(store.name, [w for w in found.values() if w], budget, notes)], format)
     if format == "table":
         print(f"Written to {where}: 'credbench run --tuned' uses them")
@@ -123,12 +127,11 @@ def tune_experiment(
     return 1 if lost else 0
 
 
-def _images(registry: Registry, datasets: str, asked: int | None) -> int:
+def _images(found: Sequence[Dataset], asked: int | None) -> int:
     """Return how many training images are used: 10,000, or all where a dataset has fewer.
 
     Raises `RequestError` where more are asked for than the smallest has.
     """
-    found = [cast(Dataset, dataset) for dataset in registry.axis("dataset", datasets)]
     smallest = min(found, key=lambda dataset: dataset.trainable)
     if asked is not None and asked > smallest.trainable:
         raise RequestError(

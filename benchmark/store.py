@@ -176,7 +176,7 @@ def _facts(record: Record | None) -> dict[str, Any]:
 
 _FACTS = (
     "epoch", "parameters", "feedback", "device", "group", "captured", "training_seconds",
-    "compile_seconds", "seconds", "load", "environment", "source",
+    "compile_seconds", "seconds", "load", "environment", "source", "origin",
 )  # fmt: skip
 
 

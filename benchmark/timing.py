@@ -18,7 +18,7 @@ from credbench.capture import Captured
 from credbench.errors import CredbenchError
 from credbench.experiment import Trial
 from credbench.group import Group
-from credbench.images import Dataset, Part, Splits
+from credbench.images import Channels, Dataset, Part, Splits
 from credbench.memory import PeakBytes, held
 from credbench.program import STAGES, Program, Stage
 from credbench.registry import last_line
@@ -86,15 +86,27 @@ def random_data(trials: Mapping[Dataset, Trial], device: torch.device) -> dict[D
     """Return as many random images of each dataset's form as it has, within reason."""
     found = {}
     for dataset, trial in trials.items():
-        fitting = max(trial.batch_size, _MOST_BYTES // math.prod(dataset.shape))
+        size = math.prod(dataset.shape) * dataset.value_bytes
+        fitting = max(trial.batch_size, _MOST_BYTES // size)
         train = _noise_part(dataset, min(fitting, trial.limit_train or dataset.trainable))
         few = _noise_part(dataset, 1)
-        found[dataset] = Splits(train, few, few, dataset.peak).to(device)
+        splits = Splits(train, few, few, dataset.peak, _channels(dataset))
+        found[dataset] = splits.to(device)
     return found
 
 
+def _channels(dataset: Dataset) -> Channels | None:
+    """Return channels that change nothing, but take their time, where the dataset has some."""
+    form = (dataset.shape[0], 1, 1)
+    return Channels(torch.zeros(form), torch.ones(form)) if dataset.standardized else None
+
+
 def _noise_part(dataset: Dataset, n: int) -> Part:
-    x = torch.randint(int(dataset.peak) + 1, (n, *dataset.shape), dtype=torch.uint8)
+    shape = (n, *dataset.shape)
+    if dataset.value_bytes > 1:
+        x = torch.randn(shape)
+    else:
+        x = torch.randint(int(dataset.peak) + 1, shape, dtype=torch.uint8)
     return Part(x, torch.randint(dataset.classes, (n,)))
 
 

@@ -168,7 +168,7 @@ def setting(cell: Trial) -> dict[str, Any]:
     """Return what a cell asks for, in the words of a file of winners."""
     return {
         "algorithm": cell.algorithm.asked,
-        "dataset": cell.dataset.name,
+        "dataset": cell.dataset.spec(full=False),
         "activation": cell.activation.spec(full=False),
         "network": cell.network.spec(full=False),
         "optimizer": cell.optimizer.asked,

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from credbench.experiment import Trial, make_experiment
 from credbench.group import Group
-from credbench.images import Part, Splits, split
+from credbench.images import Part, Splits
+from credbench.loading import load
 from credbench.registry import Registry
 
 LR = 2e-4
@@ -154,7 +155,7 @@ def measure(batch: int, given: argparse.Namespace) -> dict[str, list[float]]:
         settings["limit-train"] = str(given.limit)
     (trial,) = make_experiment(Registry(), settings).trials
     trial.dataset.prepare(given.data_dir)
-    splits = split(trial.dataset, trial.dataset.load(given.data_dir), given.limit)
+    splits = load(trial.dataset, given.data_dir, given.limit)
     loops = {
         "engine": Engine(trial, splits),
         "bare": Bare(trial, splits.train),

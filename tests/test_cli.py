@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from credbench.randomness import STREAMS
 from helpers import ALGORITHMS, REGISTRY
 
 SMALL = ("-n", "mlp[hidden=16]", "-e", "2", "--limit-train", "200", "--device", "cpu")
@@ -119,8 +120,7 @@ def test_a_record_holds_what_made_it(results):
         "inside=local]"
     )
     assert record["trial"]["optimizer"].startswith("adam[lr=0.0002,")
-    assert set(record["streams"]) == {"initialisation", "order", "feedback", "noise"}
-    assert len(set(record["streams"].values())) == 4
+    assert set(record["streams"]) == set(STREAMS) and len(set(record["streams"].values())) == 5
     assert record["parameters"] == 64 * 16 + 16 + 160 + 10 and record["feedback"] == 160
     assert all(len(values) == 2 for values in record["curve"].values())
     where = results / "results/other/environments" / f"{record['environment']}.json"
