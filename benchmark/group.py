@@ -26,6 +26,8 @@ from credbench.residents import Resident, reside
 
 _EVALUATION_BATCH = 2000
 _EVALUATED_AT_ONCE = 16_000
+_EVALUATED_UNITS = 2**24
+"""Units of all layers that a chunk of an evaluation has at most: 64 MiB for h, and for z."""
 
 Tree = dict[str, Tensor]
 
@@ -88,6 +90,8 @@ class Group:
         self._drawn = 0, self.order
         self.seen: Tensor | None = None
         """The logits made in this epoch (replicas, n, classes), in that order."""
+        units = sum(self.net.width(k) for k in range(self.net.depth + 1))
+        self._evaluated = max(1, min(_EVALUATION_BATCH, _EVALUATED_UNITS // units))
         self.idle = True
         """Whether no step has changed anything yet."""
         self.captured = device.type == "cuda" and self.learner.capabilities.capturable
@@ -198,7 +202,7 @@ class Group:
     def predict(self, part: str, weights: Weights) -> Tensor:
         """Return logits (replicas, n, classes) of a part of the data under some weights."""
         data = self.data[part]
-        size = max(1, min(_EVALUATION_BATCH, _EVALUATED_AT_ONCE // len(self.trials)))
+        size = max(1, min(self._evaluated, _EVALUATED_AT_ONCE // len(self.trials)))
         chunks = [
             self._predict(data.run(start, min(start + size, len(data))), data.shared, weights)
             for start in range(0, len(data), size)
