@@ -9,7 +9,7 @@ from typing import Any
 from credbench.architectures import Architecture
 from credbench.component import Component, Parameter
 from credbench.errors import RequestError, unknown
-from credbench.experiment import make_experiment
+from credbench.experiment import Trial, make_experiment
 from credbench.images import Dataset
 from credbench.learner import Learner
 from credbench.registry import KINDS, PLURALS, Registry
@@ -110,16 +110,41 @@ def facts(component: type[Component], made: Component) -> dict[str, Any]:
 
 
 def _counts(registry: Registry, network: Architecture) -> dict[str, Any]:
-    """Return a network's parameters on MNIST's form, and every algorithm's feedback beside it."""
+    """Return a network's parameters on images of its usual form, and all learners' feedback."""
     from credbench.memory import count_feedback
 
-    settings = {"network": network.spec(), "dataset": "mnist", "seeds": "1", "algorithm": "all"}
-    trials = make_experiment(registry, settings).trials
-    return {
-        "counted": f"{network.spec(full=False)} on 784 inputs and 10 classes",
-        "trainable": trials[0].net.count(),
-        "feedback": {t.algorithm.name: count_feedback(t, t.net) for t in trials},
+    shape, classes = network.usual
+    sides = "x".join(map(str, shape))
+    learners = "all," + ",".join(_SKIPS) if network.residual and network.convolutional else "all"
+    settings = {
+        "network": network.spec(),
+        "dataset": f"synthetic[shape={sides},classes={classes}]",
+        "seeds": "1",
+        "algorithm": learners,
     }
+    trials = make_experiment(registry, settings).trials
+    net, counted = trials[0].net, f"{network.spec(full=False)} on {sides} inputs and {classes}"
+    frozen = {"never trained": net.count_frozen()} if net.count_frozen() else {}
+    return {
+        "counted": f"{counted} classes",
+        "trainable": net.count(),
+        **frozen,
+        **_ordinary(network, trials[0]),
+        "feedback": {t.algorithm.spec(full=False): count_feedback(t, t.net) for t in trials},
+    }
+
+
+_SKIPS = ("rec-lra[skips=groups]", "rec-lra[skips=groups,ends=channel]")
+"""Wirings whose synapses differ by orders of magnitude on maps."""
+
+
+def _ordinary(network: Architecture, trial: Trial) -> dict[str, Any]:
+    """Return the parameters of the network that one stands in for."""
+    other = network.ordinary
+    if other is None:
+        return {}
+    net = dataclasses.replace(trial, network=other).net
+    return {"beside": f"{other.spec(full=False)}, which has {net.count()} trainable"}
 
 
 def _costs(registry: Registry, learner: Learner) -> dict[str, Any]:

@@ -30,9 +30,16 @@ class Architecture(Component, ABC):
     alone, since replicas of convolutions take longer together than one after the other."""
     pools: ClassVar[bool] = False
     """Whether maxima are taken between layers."""
-    usual_shape: ClassVar[tuple[int, ...]] = (28, 28)
-    """The shape of the images that `describe` counts parameters on."""
-    usual_classes: ClassVar[int] = 10
+
+    @property
+    def usual(self) -> tuple[Shape, int]:
+        """The shape of the images, and the classes, that `describe` counts parameters on."""
+        return (28, 28), 10
+
+    @property
+    def ordinary(self) -> Architecture | None:
+        """The ordinary network that this one is to be compared with, if it stands for one."""
+        return None
 
     def refuses(self, input_shape: Shape) -> str:
         """Return why there is no such network for inputs of a shape; empty if there is."""

@@ -31,7 +31,11 @@ class ConvolutionalArchitecture(Architecture):
     """What networks on maps have in common."""
 
     convolutional: ClassVar[bool] = True
-    usual_shape: ClassVar[tuple[int, ...]] = (3, 32, 32)
+
+    @property
+    def usual(self) -> tuple[Shape, int]:
+        """The form of CIFAR-10."""
+        return (3, 32, 32), 10
 
     def refuses(self, input_shape: Shape) -> str:
         """Return why there is no such network for inputs that are not images, or too small."""

@@ -52,6 +52,11 @@ class _Residual(ConvolutionalArchitecture):
         return self.norm != "none"
 
     @property
+    def usual(self) -> tuple[tuple[int, ...], int]:
+        """The form of the data that the stem is for."""
+        return super().usual if self.stem == "cifar" else ((3, 224, 224), 1000)
+
+    @property
     def hidden_layers(self) -> int:
         """The number of layers below the output."""
         return 1 + sum(_GROUPS[self.depth]) * self._layers_a_group
@@ -198,6 +203,11 @@ class PerturbativeResNet(_Residual):
         choices=("uniform", "gaussian"),
         structural=True,
     )
+
+    @property
+    def ordinary(self) -> ResNet:
+        """The network of convolutions of the same depth, at its usual width."""
+        return ResNet(depth=self.depth, stem=self.stem, norm=self.norm)
 
     @property
     def _base(self) -> int:
