@@ -20,7 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 from credbench.launch import World
 
 if TYPE_CHECKING:
-    from torch.distributed.rendezvous import Store
+    from torch._C._distributed_c10d import Store
 
 _PATIENCE = timedelta(hours=2)
 """How long one waits for another, which may prepare data; torchrun ends those left behind."""
@@ -117,11 +117,22 @@ def mean_all(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def total(own: Tensor) -> Tensor:
-    """Return the sum of what each process gives, a new tensor of that shape."""
+    """Return the sum of what each process gives, all of one shape."""
+    if _here.world.size == 1:
+        return own
     summed = own.clone()
-    if _here.world.size > 1:
-        dist.all_reduce(summed)
+    dist.all_reduce(summed)
     return summed
+
+
+def assembled(own: Tensor, share: Share) -> Tensor:
+    """Return (…, whole, classes) of every process's rows, given those of this one's share."""
+    if _here.world.size == 1:
+        return own
+    rows = own.new_zeros((*own.shape[:-2], share.whole, own.shape[-1]))
+    if share.weight:
+        rows[..., share.start : share.stop, :] = own
+    return total(rows)
 
 
 def tell(value: Any) -> Any:
