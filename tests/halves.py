@@ -15,9 +15,8 @@ from helpers import draw_params, make, make_step
 
 
 def whole_step(algorithm, network, batch):
-    arguments = {"hidden": "8x3", **network}
-    recipe = make("network", arguments.pop("kind"), **arguments)
-    net = recipe.build((6,), 4, make("activation", "tanh"))
+    kind, shape, arguments = network
+    net = make("network", kind, **arguments).build(shape, 4, make("activation", "tanh"))
     learner = make("algorithm", algorithm)
     return learner, [
         make_step(net, learner, draw_params(net), batch=batch, phase=phase)
