@@ -11,7 +11,7 @@ import typer
 
 from credbench import __version__
 from credbench.errors import CredbenchError, RequestError
-from credbench.launch import give_way, launched
+from credbench.launch import follows, give_way, launched
 
 if TYPE_CHECKING:
     from credbench.registry import Registry
@@ -447,5 +447,6 @@ def main() -> None:
 def _fail(sentence: str, code: int) -> None:
     if code == RequestError.exit_code:
         give_way()
-    typer.echo(f"credbench: {sentence}", err=True)
+    if code != _INTERRUPTED or not follows():
+        typer.echo(f"credbench: {sentence}", err=True)
     sys.exit(code)

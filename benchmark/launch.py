@@ -74,15 +74,19 @@ def one_voice() -> Iterator[None]:
         yield
 
 
+def follows() -> bool:
+    """Return whether another process leads this one, and speaks for both."""
+    try:
+        return not launched().leads
+    except RequestError:
+        return False
+
+
 def give_way() -> None:
     """Let the leading process say what is wrong; return when it is this one's turn to.
 
     A launcher ends all processes when one has failed: one still there after some seconds has
     failed alone.
     """
-    try:
-        leads = launched().leads
-    except RequestError:
-        leads = True
-    if not leads:
+    if follows():
         time.sleep(_PATIENCE)

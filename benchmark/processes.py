@@ -65,11 +65,15 @@ def joined(world: World, device: str) -> Iterator[None]:
         torch.cuda.set_device(world.local)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     _here.world, _here.store = world, store
+    clean = False
     try:
+        total(torch.zeros(1, device=device))  # connects them before any clock runs
         yield
+        clean = True
     finally:
         _here.world, _here.store = World(), None
-    dist.destroy_process_group()  # not after an error, when others may not be there to agree
+        if clean or device == "cpu":  # NCCL would wait for others, who may have failed
+            dist.destroy_process_group()
 
 
 def _expect_alike(store: Store, world: World, device: str) -> None:
