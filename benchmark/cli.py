@@ -11,6 +11,7 @@ import typer
 
 from credbench import __version__
 from credbench.errors import CredbenchError, RequestError
+from credbench.launch import follows, give_way, launched
 
 if TYPE_CHECKING:
     from credbench.registry import Registry
@@ -388,12 +389,19 @@ def status(
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _start(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
         raise typer.Exit()
+    command, processes = context.invoked_subcommand, launched().size
+    if processes > 1 and command not in (None, "run"):
+        raise RequestError(
+            f"{command} on {processes} processes: only 'credbench run' takes several; "
+            "start it without torchrun"
+        )
 
 
 def _registry(plugins: list[Path] | None) -> Registry:
@@ -437,5 +445,8 @@ def main() -> None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    typer.echo(f"credbench: {sentence}", err=True)
+    if code == RequestError.exit_code:
+        give_way()
+    if code != _INTERRUPTED or not follows():
+        typer.echo(f"credbench: {sentence}", err=True)
     sys.exit(code)

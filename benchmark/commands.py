@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from credbench import together
 from credbench.catalogue import plain
 from credbench.configuration import Configuration, configure
 from credbench.errors import InterruptedRunError, RequestError, unknown
 from credbench.experiment import Experiment, make_experiment, setting_of
+from credbench.launch import launched, one_voice
 from credbench.records import STATUSES
 from credbench.registry import Registry, source_hash
 from credbench.spec import parse_axis
@@ -36,6 +38,19 @@ def run_experiment(
     format: str,
 ) -> int:
     """Plan, run what is missing, print the table; return the exit code."""
+    with one_voice():
+        return _run_experiment(file, options, plugins, retry_failed, timing, dry_run, format)
+
+
+def _run_experiment(
+    file: Path | None,
+    options: Mapping[str, str],
+    plugins: Sequence[Path],
+    retry_failed: bool,
+    timing: bool,
+    dry_run: bool,
+    format: str,
+) -> int:
     check_format(format)
     asked = configure(file, options)
     paths = tuple(plugins) or _plugins(asked)
@@ -48,12 +63,16 @@ def run_experiment(
         from credbench import winners
 
         experiment = winners.apply(experiment, registry, results)
-    store = Store(results, experiment.name)
+    world = launched()
+    if world.size > 1:
+        how = together.settle(experiment.trials, how, world)
+    store = Store(results, experiment.name, writes=world.leads)
     if dry_run:
         print_plan(experiment, store, format, retry_failed)
         return 0
-    execute(experiment, store, how)
-    return _finish(experiment, store, registry, format)
+    with together.joined(how):
+        execute(experiment, store, how)
+        return together.told(lambda: _finish(experiment, store, registry, format))
 
 
 def check_format(format: str) -> None:

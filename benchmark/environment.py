@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from credbench.launch import launched
+
 _PACKAGES = ("credbench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
 
 
@@ -33,7 +35,8 @@ def threads() -> int:
 
 def capture(device: str, workers: int) -> dict[str, Any]:
     """Return the environment of a run on a device (`cpu` or `cuda`)."""
-    command = shlex.join(["credbench", *sys.argv[1:]])
+    world = launched()
+    command = f"{world.command}{shlex.join(['credbench', *sys.argv[1:]])}"
     return {
         "command": command.encode("utf-8", "backslashreplace").decode(),
         "device": device,
@@ -42,6 +45,7 @@ def capture(device: str, workers: int) -> dict[str, Any]:
         "cores": cores(),
         "memory_gib": _memory_gib(),
         "workers": workers,
+        "processes": world.size,
         "threads": threads(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
@@ -52,10 +56,13 @@ def capture(device: str, workers: int) -> dict[str, Any]:
 
 def describe(environment: dict[str, Any]) -> str:
     """Return an environment in one line, for the foot of a table."""
-    share = ""
+    share, together = "", environment.get("processes", 1)
+    if environment["device"] == "cpu" or together > 1:
+        share = f", {_count(max(environment['workers'], together), 'process')}"
     if environment["device"] == "cpu":
-        processes = _count(environment["workers"], "process")
-        share = f", {processes} of {_count(environment['threads'], 'thread')}"
+        share += f" of {_count(environment['threads'], 'thread')}"
+    if together > 1:
+        share += " on one trial at a time"
     versions = f"torch {environment['packages']['torch']}, Python {environment['python']}"
     return f"{describe_machine(environment)}{share}; {versions}"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from credbench import processes
 from credbench.blocks import Arrays
 from credbench.capture import Captured
 from credbench.descent import Descent
@@ -89,7 +90,8 @@ class Group:
         """The order in which each replica visits the training examples in this epoch."""
         self._drawn = 0, self.order
         self.seen: Tensor | None = None
-        """The logits made in this epoch (replicas, n, classes), in that order."""
+        """The logits made in this epoch (replicas, n, classes), in that order; zero for the
+        examples that other processes take."""
         units = sum(self.net.width(k) for k in range(self.net.depth + 1))
         self._evaluated = max(1, min(_EVALUATION_BATCH, _EVALUATED_UNITS // units))
         self.idle = True
@@ -169,7 +171,7 @@ class Group:
             raise ValueError("the updates of every phase are empty: nothing is learned")
         if self.device.type == "cuda":  # while it still computes
             self._drawn = epoch + 1, self._orders(epoch + 1)
-        return self.seen
+        return None if self.seen is None else processes.total(self.seen)
 
     def prepare(self) -> None:
         """Make the programs of an epoch, so that capturing them is not timed as training."""
@@ -202,12 +204,13 @@ class Group:
     def predict(self, part: str, weights: Weights) -> Tensor:
         """Return logits (replicas, n, classes) of a part of the data under some weights."""
         data = self.data[part]
+        own = processes.share_of(len(data))
         size = max(1, min(self._evaluated, _EVALUATED_AT_ONCE // len(self.trials)))
         chunks = [
-            self._predict(data.run(start, min(start + size, len(data))), data.shared, weights)
-            for start in range(0, len(data), size)
+            self._predict(data.run(start, min(start + size, own.stop)), data.shared, weights)
+            for start in range(own.start, own.stop, size)
         ]
-        return torch.cat(chunks, dim=-2)
+        return processes.assembled(torch.cat(chunks, dim=-2), own)
 
     def _predict(self, x: Tensor, shared: bool, weights: Weights) -> Tensor:
         def one(hyper: Tree, params: Tree, feedback: Tree, state: Tree, x: Tensor) -> Tensor:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 from credbench.errors import RequestError
 
 _TORCHRUN = "TORCHELASTIC_RUN_ID"
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR")
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,15 @@ class World:
     def leads(self) -> bool:
         """Whether this is the one that writes records and talks to the user."""
         return self.rank == 0
+
+    @property
+    def command(self) -> str:
+        """What starts these processes, to go before a command; empty for one alone."""
+        if self.size == 1:
+            return ""
+        one = self.size == self.beside
+        nodes = "--standalone" if one else f"--nnodes {self.size // self.beside}"
+        return f"torchrun {nodes} --nproc-per-node {self.beside} --no-python "
 
 
 def launched() -> World:
@@ -47,3 +61,32 @@ def launched() -> World:
         f"RANK {texts[0]!r}, WORLD_SIZE {texts[1]!r}: expected whole numbers with RANK below "
         "WORLD_SIZE; start the processes with torchrun, or unset these variables"
     )
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Print nothing while the context lasts, unless this process leads the others."""
+    if launched().leads:
+        yield
+        return
+    nothing = io.StringIO()
+    with redirect_stdout(nothing), redirect_stderr(nothing):
+        yield
+
+
+def follows() -> bool:
+    """Return whether another process leads this one, and speaks for both."""
+    try:
+        return not launched().leads
+    except RequestError:
+        return False
+
+
+def give_way() -> None:
+    """Let the leading process say what is wrong; return when it is this one's turn to.
+
+    A launcher ends all processes when one has failed: one still there after some seconds has
+    failed alone.
+    """
+    if follows():
+        time.sleep(_PATIENCE)

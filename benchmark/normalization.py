@@ -86,8 +86,8 @@ class _NormDense(Dense):
 
     def correlation(self, arrays: Arrays, below: Tensor, error: Tensor, post: Tensor) -> Tensor:
         """Return the batch mean of the error at W z times `post`."""
-        pulled, _ = self._pull(arrays, below, error / len(below))
-        return pulled.T @ post
+        pulled, _ = self._pull(arrays, below, error)
+        return (pulled / len(below)).T @ post
 
     @staticmethod
     def gradients(

@@ -17,10 +17,11 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
+from credbench.errors import RequestError
 from credbench.launch import World
 
 if TYPE_CHECKING:
-    from torch.distributed.rendezvous import Store
+    from torch._C._distributed_c10d import Store
 
 _PATIENCE = timedelta(hours=2)
 """How long one waits for another, which may prepare data; torchrun ends those left behind."""
@@ -58,16 +59,38 @@ def current() -> World:
 def joined(world: World, device: str) -> Iterator[None]:
     """Join the other processes (NCCL on `cuda`, gloo on `cpu`), and leave them at the end."""
     store, rank, size = next(iter(rendezvous("env://")))
+    _expect_alike(store, world, device)
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     if device == "cuda":
         torch.cuda.set_device(world.local)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     _here.world, _here.store = world, store
+    clean = False
     try:
+        total(torch.zeros(1, device=device))  # connects them before any clock runs
         yield
+        clean = True
     finally:
         _here.world, _here.store = World(), None
-        dist.destroy_process_group()
+        if clean or device == "cpu":  # NCCL would wait for others, who may have failed
+            dist.destroy_process_group()
+
+
+def _expect_alike(store: Store, world: World, device: str) -> None:
+    """Raise `RequestError` where processes would compute on different kinds of device."""
+    store.set(f"device/{world.rank}", device)
+    for rank in range(world.size):
+        other = store.get(f"device/{rank}").decode()
+        if other != device:
+            raise RequestError(
+                f"process {rank} would compute on {other}, process {world.rank} on {device}: "
+                "give --device, and one GPU for each process where it is cuda"
+            )
+    if device == "cuda" and world.beside > torch.cuda.device_count():
+        raise RequestError(
+            f"{world.beside} processes on a machine with {torch.cuda.device_count()} CUDA devices: "
+            "expected one device for each; give a lower --nproc-per-node, or --device cpu"
+        )
 
 
 def share_of(n: int) -> Share:
@@ -81,11 +104,11 @@ def share_of(n: int) -> Share:
 
 
 @contextmanager
-def sharing(share: Share) -> Iterator[None]:
+def sharing(share: Share) -> Iterator[Share]:
     """Weigh means by this share of the batch while the context lasts."""
     _here.share = share
     try:
-        yield
+        yield share
     finally:
         _here.share = None
 
@@ -117,11 +140,22 @@ def mean_all(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def total(own: Tensor) -> Tensor:
-    """Return the sum of what each process gives, a new tensor of that shape."""
+    """Return the sum of what each process gives, all of one shape."""
+    if _here.world.size == 1:
+        return own
     summed = own.clone()
-    if _here.world.size > 1:
-        dist.all_reduce(summed)
+    dist.all_reduce(summed)
     return summed
+
+
+def assembled(own: Tensor, share: Share) -> Tensor:
+    """Return (…, whole, classes) of every process's rows, given those of this one's share."""
+    if _here.world.size == 1:
+        return own
+    rows = own.new_zeros((*own.shape[:-2], share.whole, own.shape[-1]))
+    if share.weight:
+        rows[..., share.start : share.stop, :] = own
+    return total(rows)
 
 
 def tell(value: Any) -> Any:
@@ -130,6 +164,25 @@ def tell(value: Any) -> Any:
     if _here.world.size > 1:
         dist.broadcast_object_list(held)
     return held[0]
+
+
+def meet() -> None:
+    """Return when every process has come this far."""
+    total(torch.zeros(()))
+
+
+def all_say(about: str, text: str, patience: timedelta = timedelta(seconds=10)) -> bool:
+    """Return whether every process says the same text about something, within some time."""
+    world, store = _here.world, _here.store
+    if store is None:
+        return True
+    store.set(f"{about}/{world.rank}", text)
+    keys = [f"{about}/{rank}" for rank in range(world.size)]
+    try:
+        store.wait(keys, patience)
+    except RuntimeError:  # some said nothing
+        return False
+    return all(store.get(key) == text.encode() for key in keys)
 
 
 class _Mean(torch.autograd.Function):

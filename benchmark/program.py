@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from credbench import processes
 from credbench.blocks import Arrays
 from credbench.learner import Step, Updates
 from credbench.randomness import normals, uniforms
@@ -29,6 +30,7 @@ class Program:
         self.phase = phase
         self.size = size
         self.stage = stage
+        self.share = processes.share_of(size)
         self._noise = group.learner.noise(group.net, phase)
         self._views: list[Arrays] = []
         self._learner = group.learner
@@ -42,6 +44,17 @@ class Program:
 
     def run(self, where: slice | Tensor) -> None:
         """Take the examples at some places of the epoch's order (a slice, or one by one)."""
+        with processes.sharing(self.share):
+            self._run(self._own(where))
+
+    def _own(self, where: slice | Tensor) -> slice | Tensor:
+        """Return this process's share of a batch's places."""
+        start, stop = self.share.start, self.share.stop
+        if isinstance(where, slice):
+            return slice(where.start + start, where.start + stop)
+        return where[start:stop]
+
+    def _run(self, where: slice | Tensor) -> None:
         group = self.group
         index = group.order[..., where]
         x = self._varied(group.data["train"].inputs(index))
@@ -55,15 +68,16 @@ class Program:
             return
         if updates.params or updates.feedback or updates.state:
             group.idle = False
-        group.descent.step({**updates.params, **updates.feedback})
+        group.descent.step(processes.mean_all({**updates.params, **updates.feedback}))
         for name, value in updates.state.items():
             group.state[name].copy_(value)
         if updates.logits is not None:
             if group.seen is None:
-                group.seen = updates.logits.new_empty(
+                group.seen = updates.logits.new_zeros(
                     (*group.order.shape, updates.logits.shape[-1])
                 )
-            group.seen[..., where, :] = updates.logits
+            if self.share.weight:
+                group.seen[..., where, :] = updates.logits
 
     def _forward(self, x: Tensor) -> None:
         group = self.group
@@ -99,11 +113,17 @@ class Program:
         return Updates(params, feedback, state, logits.get("logits"))
 
     def _draw(self) -> Tree:
-        """Return the standard normal draws that the learner asked for."""
+        """Return the standard normal draws that the learner asked for, of the own examples."""
         if not self._noise:
             return {}
         shapes = {name: (self.size, *shape) for name, shape in self._noise.items()}
-        return normals(self.group.keys["noise"], self.group.steps, shapes)
+        drawn = normals(self.group.keys["noise"], self.group.steps, shapes)
+        return {name: self._mine(each) for name, each in drawn.items()}
+
+    def _mine(self, drawn: Tensor) -> Tensor:
+        """Return what was drawn for the own examples, of draws for the batch."""
+        axis, start, stop = int(not self.group.single), self.share.start, self.share.stop
+        return drawn.narrow(axis, start, stop - start)
 
     def _varied(self, x: Tensor) -> Tensor:
         """Return images (…, batch, *shape) as the dataset's augmentation varies them."""
@@ -111,7 +131,7 @@ class Program:
         if vary is None:
             return x
         draws = uniforms(group.keys["augmentation"], group.steps, (self.size, vary.draws))
-        return vary(x, draws)
+        return vary(x, self._mine(draws))
 
 
 def _replicas(one: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,11 +16,12 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench import environment
+from credbench import environment, together
 from credbench.errors import CredbenchError, RequestError
 from credbench.experiment import Experiment, Trial
 from credbench.grouping import Grouping
 from credbench.images import PARTS
+from credbench.launch import launched
 from credbench.registry import Registry, last_line, source_hash
 from credbench.store import Record, Store
 
@@ -82,9 +83,8 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     Raises `RequestError` where the data, the device or the results folder cannot be used.
     """
     store.check_writable()
-    trials = pending(experiment, store, options.retry_failed)
-    for dataset in dict.fromkeys(trial.dataset for trial in trials):
-        _prepare(dataset, options.data_dir, events)
+    trials = together.decided(pending(experiment, store, options.retry_failed), experiment.trials)
+    together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
     device = resolve_device(options.device) if trials else "cpu"
     store.write_plan(
         {
@@ -97,6 +97,11 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
         _train(trials, store, options, device, events)
     if options.timing:
         _time(experiment, store, events)
+
+
+def _prepare_all(trials: Sequence[Trial], data_dir: Path, events: Events) -> None:
+    for dataset in dict.fromkeys(trial.dataset for trial in trials):
+        _prepare(dataset, data_dir, events)
 
 
 def _prepare(dataset: Dataset, data_dir: Path, events: Events) -> None:
@@ -199,6 +204,7 @@ class Job:
                 torch.cuda.empty_cache()
                 half = len(group) // 2
                 return self(group[:half], on_epoch) + self(group[half:], on_epoch)
+            together.expect_everywhere(error, group[0])
             outcomes = [error]
         seconds = time.perf_counter() - started
         facts = {
@@ -206,6 +212,7 @@ class Job:
             "device": self.device,
             "load": load,
             "group": len(group),
+            "processes": launched().size,
             "seconds": seconds,
         }
         records = [

@@ -31,15 +31,21 @@ Record = dict[str, Any]
 class Store:
     """The folder of one experiment; many processes may write it at once."""
 
-    def __init__(self, results_dir: Path, name: str) -> None:
-        """Name the folder; nothing is created before the first write."""
+    def __init__(self, results_dir: Path, name: str, writes: bool = True) -> None:
+        """Name the folder; nothing is created before the first write, or ever without `writes`.
+
+        Of several processes that train one trial, one writes.
+        """
         self.name = name
+        self.writes = writes
         self.folder = results_dir / name
         self.problems: list[str] = []
         """One sentence for each record that could not be read."""
 
     def check_writable(self) -> None:
         """Create the folder; raises `RequestError` where records could not be written."""
+        if not self.writes:
+            return
         try:
             for kind in KINDS:
                 (self.folder / kind).mkdir(parents=True, exist_ok=True)
@@ -104,7 +110,8 @@ class Store:
         return found
 
     def _write(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
-        write_json(self.folder / kind / f"{name}.json", content)
+        if self.writes:
+            write_json(self.folder / kind / f"{name}.json", content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -147,7 +154,8 @@ def frame(
             row |= {"status": NOT_APPLICABLE, "reason": refusals[id]}
         if record is not None:
             timing = timings.get((*setting_of(arguments), record.get("device")))
-            if timing and timing["source"] == record.get("source"):
+            alone = record.get("processes", 1) == 1
+            if alone and timing and timing["source"] == record.get("source"):
                 row |= _pace(timing)
         rows.append(row)
     return DataFrame(rows)
@@ -170,6 +178,7 @@ def _facts(record: Record | None) -> dict[str, Any]:
         facts |= {f"{part}_{measure}": value for measure, value in scores.items()}
     seconds = record.get("curve", {}).get("seconds")
     facts["epoch_seconds"] = statistics.median(seconds) if seconds else None
+    facts["processes"] = record.get("processes", 1)
     facts["passes"] = len(record.get("phases", ()))
     return facts
 

@@ -19,7 +19,7 @@ def row(algorithm, dataset="mnist", activation="tanh"):
     arguments = dict.fromkeys(AXES, "") | {
         "algorithm": made.spec(), "dataset": dataset, "activation": activation
     }  # fmt: skip
-    return Row(arguments, arguments, 1, {"test": None, "validation": None}, None, False, 1, 1,
+    return Row(arguments, arguments, 1, {"test": None, "validation": None}, None, False, 1, 1, 1,
                "", {}, "")  # fmt: skip
 
 

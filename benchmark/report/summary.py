@@ -55,6 +55,8 @@ class Row:
     """Passes over the data in one epoch."""
     group: int
     """How many trials trained in one program, at most."""
+    processes: int
+    """How many processes trained one trial, at most."""
     surrogate: str
     unfinished: dict[str, int]
     """How many trials failed, diverged, are missing or not applicable."""
@@ -104,6 +106,7 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) 
         *_seconds(done),
         int(done["passes"].max()) if finished else 1,
         int(done["group"].max()) if finished else 1,
+        int(done["processes"].max()) if finished else 1,
         next((mark for mark in trials["surrogate"] if mark), ""),
         {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
         "; ".join(dict.fromkeys(trials["reason"][trials["status"] == NOT_APPLICABLE])),

@@ -94,8 +94,7 @@ class Table:
         if any(row.passes > 1 for row in self.rows):
             marks.append(f"{_PASSES} one epoch is several passes over the data.")
         marks += [
-            f"{_UNTIMED} not from a timing run: measured while other trials trained"
-            + (f"; the time of a program of up to {row.group} of them." if row.group > 1 else ".")
+            f"{_UNTIMED} not from a timing run: {_untimed(row)}."
             for row in self.rows
             if row.seconds is not None and not row.timed
         ]
@@ -114,6 +113,13 @@ class Table:
         )
         return [*dict.fromkeys(marks), *([f"All rows: {common}."] if common else []), protocol,
                 *self.notes]  # fmt: skip
+
+
+def _untimed(row: Row) -> str:
+    if row.processes > 1:
+        return f"of the trials' own epochs, on {row.processes} processes"
+    together = f"; the time of a program of up to {row.group} of them" if row.group > 1 else ""
+    return f"measured while other trials trained{together}"
 
 
 def _cell(row: Row) -> str:
