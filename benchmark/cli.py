@@ -61,6 +61,10 @@ ClipNorms = Annotated[
     str | None,
     _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
 ]
+Dtype = Annotated[
+    str | None,
+    _axis("--dtype", metavar="TYPE", help="Of products: float32 or bfloat16 [default: float32]."),
+]
 Datasets = Annotated[str | None, _axis("-d", "--dataset", help="Datasets [default: digits].")]
 Networks = Annotated[
     str | None,
@@ -114,6 +118,7 @@ def run(
     init: Initializers = None,
     batch_size: BatchSizes = None,
     clip_norm: ClipNorms = None,
+    dtype: Dtype = None,
     epochs: Annotated[
         str | None,
         _axis("-e", "--epochs", metavar="N", help="Epochs [default: the dataset's own]."),
@@ -186,6 +191,7 @@ def tune(
     init: Initializers = None,
     batch_size: BatchSizes = None,
     clip_norm: ClipNorms = None,
+    dtype: Dtype = None,
     draws: Annotated[
         int, typer.Option(min=1, max=10_000, help="Settings tried for each algorithm.")
     ] = 12,
@@ -254,6 +260,7 @@ def time_(
     ] = None,
     batch_size: BatchSizes = None,
     clip_norm: ClipNorms = None,
+    dtype: Dtype = None,
     replicas: Annotated[
         str | None,
         _axis("--replicas", help="Trials in one program, such as 1,64 [default: 1]."),
@@ -277,7 +284,7 @@ def time_(
 
     axes = {"algorithm": algorithm, "dataset": dataset, "activation": activation,
             "network": network, "optimizer": optimizer, "batch-size": batch_size,
-            "clip-norm": clip_norm}  # fmt: skip
+            "clip-norm": clip_norm, "dtype": dtype}  # fmt: skip
     time_algorithms(
         _registry(plugin),
         {key: value for key, value in axes.items() if value is not None},

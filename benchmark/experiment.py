@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from credbench.activations import Activation
 from credbench.architectures import Architecture
 from credbench.component import Component
-from credbench.errors import RequestError
+from credbench.errors import RequestError, unknown
 from credbench.images import Dataset
 from credbench.initializers import Initializer
 from credbench.learner import Learner
@@ -43,6 +43,8 @@ class Trial:
     seed: int
     tuning: str | None = None
     """What was spent on finding its hyper-parameters, where that is known."""
+    dtype: str = "float32"
+    """What products are computed in: float32 or bfloat16."""
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -50,7 +52,7 @@ class Trial:
         return {
             key: value.spec() if isinstance(value, Component) else value
             for key, value in vars(self).items()
-            if key in ARGUMENTS or (key == "tuning" and value is not None)
+            if key in ARGUMENTS or value != _LATER[key]
         }
 
     @cached_property
@@ -65,7 +67,7 @@ class Trial:
             *(_structure(part) for part in (self.algorithm, self.optimizer)),
             *(part.spec() for part in (self.activation, self.network)),
             self.dataset.form,
-            *(self.batch_size, self.epochs, self.clip_norm, self.limit_train),
+            *(self.batch_size, self.epochs, self.clip_norm, self.limit_train, self.dtype),
         )
 
     @property
@@ -96,6 +98,11 @@ class Trial:
         )
 
     @property
+    def vectorizable(self) -> bool:
+        """Whether trials like this one can train as replicas of one program."""
+        return self.algorithm.capabilities.vectorizable and not self.network.convolutional
+
+    @property
     def surrogate(self) -> str:
         """What stands in for φ′ where the learner needs it and φ has none; else empty."""
         needs = self.algorithm.capabilities.needs_derivative
@@ -107,7 +114,9 @@ def setting_of(arguments: Mapping[str, Any]) -> tuple[object, ...]:
     return tuple(v for k, v in arguments.items() if k not in ("epochs", "seed", "tuning"))
 
 
-ARGUMENTS = tuple(key for key in Trial.__dataclass_fields__ if key != "tuning")
+_LATER: dict[str, object] = {"tuning": None, "dtype": "float32"}
+"""Arguments that came later, and what they are where they are left out: earlier ids hold."""
+ARGUMENTS = tuple(key for key in Trial.__dataclass_fields__ if key not in _LATER)
 """The names of the arguments that every trial has."""
 
 
@@ -125,6 +134,7 @@ SETTINGS: dict[str, str] = {
     "init": "gaussian",
     "batch-size": "32",
     "clip-norm": "none",
+    "dtype": "float32",
     "epochs": "",
     "limit-train": "none",
     "seeds": "3",
@@ -137,6 +147,8 @@ Where one is empty, the algorithm, the dataset or the datasets' names decide.
 """
 
 DEFAULT_OPTIMIZER = "adam"
+DTYPES = ("float32", "bfloat16")
+"""What products can be computed in."""
 _MOST_TRIALS = 1_000_000
 
 
@@ -181,6 +193,8 @@ def make_experiment(
     settings = {**SETTINGS, **given}
     if settings["tuned"] not in ("yes", "no"):
         raise RequestError(f"tuned {settings['tuned']!r}: expected yes or no")
+    if settings["dtype"] not in DTYPES:
+        raise unknown("dtype", settings["dtype"], DTYPES)
     cells = tuple(_trials(registry, settings, data_dir))
     experiment = Experiment(_name(settings, cells), settings, cells)
     if not experiment.trials:
@@ -216,6 +230,7 @@ def _trials(
                 yield Trial(
                     algorithm, dataset, activation, network, cast(Optimizer, optimizer), init,
                     batch, dataset.epochs if epochs is None else epochs, clip, limit, seed,
+                    dtype=settings["dtype"],
                 )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ class Filter(ABC):
 
     def add_bias(self, maps: Tensor, bias: Tensor) -> Tensor:
         """Return maps with the bias."""
-        return maps + bias.view(-1, 1, 1)
+        return maps + bias.view(-1, 1, 1).to(maps.dtype)
 
     def sum_bias(self, error: Tensor) -> Tensor:
         """Return the gradient of the bias, summed over the batch."""
@@ -179,7 +179,7 @@ class LocallyConnected(Convolution):
         return error.flatten(2).permute(2, 0, 1)
 
     def add_bias(self, maps: Tensor, bias: Tensor) -> Tensor:
-        return maps + bias.view(self.shape_out)
+        return maps + bias.view(self.shape_out).to(maps.dtype)
 
     def sum_bias(self, error: Tensor) -> Tensor:
         return error.sum(0).flatten()

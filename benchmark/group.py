@@ -21,6 +21,7 @@ from credbench.experiment import Trial
 from credbench.images import Splits
 from credbench.learner import Learner, Pass
 from credbench.networks import Network
+from credbench.precision import computing
 from credbench.program import Program
 from credbench.randomness import generator, permutation, stream_seed
 from credbench.residents import Resident, reside
@@ -219,6 +220,8 @@ class Group:
             return self.learner.with_values(hyper).predict(view)
 
         parts = (self.hyper, *weights.trees(), x)
-        if self.single:
-            return one(*parts)
-        return torch.func.vmap(one, in_dims=(0, 0, 0, 0, None if shared else 0))(*parts)
+        with computing(self.device, self.trials[0].dtype):
+            if self.single:
+                return one(*parts).float()
+            axes = (0, 0, 0, 0, None if shared else 0)
+            return torch.func.vmap(one, in_dims=axes)(*parts).float()

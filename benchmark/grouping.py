@@ -46,7 +46,7 @@ class Grouping:
 
     def _size(self, members: Sequence[Trial]) -> int:
         first = members[0]
-        if first.network.convolutional or not first.algorithm.capabilities.vectorizable:
+        if not first.vectorizable:
             self._fitting(first)
             return 1
         wanted = self.replicas or (_ON_GPU if self.device == "cuda" else self._on_cpu(members))

@@ -1,13 +1,32 @@
-"""Products in a lower precision, where autocast is on.
+"""Products in a lower precision: bfloat16 by autocast.
 
-torch casts the inputs of its own products; what is called by the name of a gradient is not on its
-lists, and is cast here.
+Weights, feedback, moments and updates stay in float32, and so does the output's error. Products
+and convolutions take and give bfloat16, and activities and errors between them are kept in it;
+differences of activities are computed without cancellation, so that they lose no more than their
+last bits. torch casts the inputs of its own products; what is called by the name of a gradient is
+not on its lists, and is cast here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
+
+
+def computing(device: torch.device, dtype: str) -> AbstractContextManager[object]:
+    """Return the context in which products are computed in float32 or bfloat16."""
+    if dtype == "float32":
+        return nullcontext()
+    # Casts of weights are not kept: they change with every step, and a captured one must see it.
+    return torch.autocast(device.type, getattr(torch, dtype), cache_enabled=False)
+
+
+def raised(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors in float32 where they are of a lower precision."""
+    return {k: v.float() if v.dtype == torch.bfloat16 else v for k, v in tensors.items()}
 
 
 def for_product(*tensors: Tensor) -> tuple[Tensor, ...]:

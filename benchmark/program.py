@@ -11,6 +11,7 @@ from torch import Tensor
 from credbench import processes
 from credbench.blocks import Arrays
 from credbench.learner import Step, Updates
+from credbench.precision import computing, raised
 from credbench.randomness import normals, uniforms
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Program:
         self.size = size
         self.stage = stage
         self.share = processes.share_of(size)
+        self._dtype = group.trials[0].dtype
         self._noise = group.learner.noise(group.net, phase)
         self._views: list[Arrays] = []
         self._learner = group.learner
@@ -59,23 +61,25 @@ class Program:
         index = group.order[..., where]
         x = self._varied(group.data["train"].inputs(index))
         if self.stage == "forward":
-            self._forward(x)
+            with computing(group.device, self._dtype):
+                self._forward(x)
             return
-        updates = self._updates(x, group.data["train"].targets(index), index)
+        with computing(group.device, self._dtype):
+            updates = self._updates(x, group.data["train"].targets(index), index)
         if self._noise or group.augmentation:
             group.steps.add_(1)
         if self.stage == "updates":
             return
         if updates.params or updates.feedback or updates.state:
             group.idle = False
-        group.descent.step(processes.mean_all({**updates.params, **updates.feedback}))
+        changes = raised({**updates.params, **updates.feedback})
+        group.descent.step(processes.mean_all(changes))
         for name, value in updates.state.items():
             group.state[name].copy_(value)
         if updates.logits is not None:
             if group.seen is None:
-                group.seen = updates.logits.new_zeros(
-                    (*group.order.shape, updates.logits.shape[-1])
-                )
+                shape = (*group.order.shape, updates.logits.shape[-1])
+                group.seen = torch.zeros(shape, dtype=torch.float32, device=group.device)
             if self.share.weight:
                 group.seen[..., where, :] = updates.logits
 

@@ -111,8 +111,9 @@ def _blocks(cells: Sequence[Trial], replicas: int) -> list[_Block]:
     """Return what is timed in turns, in the order of the table."""
     blocks: dict[tuple[object, ...], _Block] = {}
     for trial in cells:
-        if replicas > 1 and not trial.algorithm.capabilities.vectorizable:
-            warn([f"{trial.algorithm.name} cannot train as replicas: {replicas} are not timed"])
+        if replicas > 1 and not trial.vectorizable:
+            named = f"{trial.algorithm.name} on {trial.network.name}"
+            warn([f"{named} cannot train as replicas: {replicas} are not timed"])
             continue
         group = [replace(trial, seed=seed) for seed in range(replicas)]
         blocks.setdefault(trial.setting[1:], _Block(replicas, [])).groups.append(group)

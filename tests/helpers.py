@@ -44,10 +44,13 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def make_step(net, learner, params=None, feedback=None, batch=7, seed=1, phase=None, noise=None):
-    """A step of a learner in float64, on random inputs and labels."""
+def make_step(
+    net, learner, params=None, feedback=None, batch=7, seed=1, phase=None, noise=None,
+    dtype=torch.float64,
+):  # fmt: skip
+    """A step of a learner, in float64 unless asked otherwise, on random inputs and labels."""
     source = generator(seed)
-    x = torch.rand((batch, *net.shape(0)), generator=source, dtype=torch.float64)
+    x = torch.rand((batch, *net.shape(0)), generator=source, dtype=torch.float64).to(dtype)
     labels = torch.randint(net.width(net.depth), (batch,), generator=source)
     phase = phase or learner.phases[-1]
     if noise is None:
@@ -59,10 +62,12 @@ def make_step(net, learner, params=None, feedback=None, batch=7, seed=1, phase=N
     if feedback is None:
         feedback = double(learner.init_feedback(net, generator(seed + 1)))
     params = draw_params(net) if params is None else params
-    state = double(net.init_statistics() | learner.init_state(net, batch))
+    state = {
+        k: v.to(dtype) for k, v in (net.init_statistics() | learner.init_state(net, batch)).items()
+    }
     return Step(
         net, net.views(params), feedback, state, x,
-        torch.eye(net.width(net.depth), dtype=torch.float64)[labels], torch.arange(batch),
+        torch.eye(net.width(net.depth), dtype=dtype)[labels], torch.arange(batch),
         noise, phase,
     )  # fmt: skip
 

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from credbench import environment
 from credbench.spread import Spread, spread
 
-_AXES = ("network", "batch_size", "replicas", "dataset", "activation", "optimizer", "clip_norm")
+_AXES = (
+    "network", "batch_size", "replicas", "dataset", "activation", "optimizer", "clip_norm", "dtype",
+)  # fmt: skip
 _PASSES, _EAGER = "*", "†"
 
 
@@ -81,7 +83,7 @@ class PaceTable:
         same = {
             axis: _value(rows[0], axis)
             for axis in _AXES
-            if axis not in self._axes() and _value(rows[0], axis) != "none"
+            if axis not in self._axes() and _value(rows[0], axis) not in ("none", "float32")
         }
         loads = [load for row in rows for load in row["loads"]]
         return [
@@ -128,12 +130,13 @@ class PaceTable:
 
 
 def _raw(row: Mapping[str, Any], axis: str) -> Any:
-    return row[axis] if axis in row else row["trial"][axis]
+    return row[axis] if axis in row else row["trial"].get(axis)
 
 
 def _value(row: Mapping[str, Any], axis: str) -> str:
     found = _raw(row, axis)
-    return "none" if found is None else str(found)
+    plain = "float32" if axis == "dtype" else "none"
+    return plain if found is None else str(found)
 
 
 def _micro(seconds: float) -> str:

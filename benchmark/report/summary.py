@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AXES = (
     "dataset", "network", "activation", "algorithm", "optimizer", "init",
-    "batch_size", "epochs", "clip_norm", "limit_train", "tuning",
+    "batch_size", "epochs", "clip_norm", "limit_train", "dtype", "tuning",
 )  # fmt: skip
 """The arguments of a trial that tell settings apart, in the order of a table's columns."""
 ALWAYS = ("algorithm",)
@@ -74,6 +74,7 @@ def summarise(trials: DataFrame, registry: Registry) -> list[Row]:
     """Return a row for every setting in a `store.frame`, in the order planned."""
     spell = Speller(registry)
     trials = trials.reindex(columns=dict.fromkeys([*trials.columns, *AXES, *MEASURES.values()]))
+    trials["dtype"] = trials["dtype"].astype(object).where(trials["dtype"].notna(), "float32")
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, arguments in enumerate(trials[list(AXES)].itertuples(index=False)):
         groups.setdefault(tuple(map(_text, arguments)), []).append(number)

@@ -101,7 +101,7 @@ class Table:
         constant = {
             axis: value
             for axis, value in (self.rows[0].arguments.items() if self.rows else ())
-            if axis not in varying(self.rows) and value != "none"
+            if axis not in varying(self.rows) and value not in ("none", "float32")
         }
         common = ", ".join(f"{axis.replace('_', ' ')} {value}" for axis, value in constant.items())
         timed = any(row.timed for row in self.rows)
