@@ -32,11 +32,15 @@ class Cache:
         import numpy as np
 
         try:
-            with np.load(self._path(name), allow_pickle=False) as file:
+            # A file opened here is closed even where numpy finds it broken.
+            with (
+                self._path(name).open("rb") as opened,
+                np.load(opened, allow_pickle=False) as file,
+            ):
                 if str(file[_MARK]) != made_from:
                     return None
                 return {key: file[key] for key in file.files if key != _MARK}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None  # none, or broken: it is made anew
 
     def put(self, name: str, made_from: str, arrays: Mapping[str, NDArray[Any]]) -> None:

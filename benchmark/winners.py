@@ -101,8 +101,8 @@ def _tuned(cell: Trial, found: tuple[Path, Entry] | None, registry: Registry) ->
         words = ", ".join(f"{k} {v}" for k, v in setting(cell).items() if v is not None)
         raise RequestError(
             f"--tuned: no tuned settings are known for {words}: find them with "
-            f"'credbench tune -a {cell.algorithm.asked} -d {cell.dataset.spec(full=False)} …', "
-            "or leave --tuned out"
+            f"'credbench tune -a {cell.algorithm.asked} -d {cell.dataset.spec(full=False)} …', or "
+            "leave --tuned out"
         )
     path, entry = found
     if cell.seed == entry["seed"]:
