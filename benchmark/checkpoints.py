@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from credbench import processes
 from credbench.experiment import Trial
 from credbench.registry import last_line, source_hash
 from credbench.store import write_file
@@ -49,8 +50,17 @@ class Checkpoint:
     def read(self, tensors: Tensors) -> dict[str, Any] | None:
         """Put the tensors of the file in place of those given; return what goes with them.
 
-        None where there is no file, or one that does not fit, of which a line tells.
+        None where there is no file, or one that does not fit, of which a line tells. Of several
+        processes the leading one reads, and the others take over what it found.
         """
+        leads = processes.current().leads
+        facts: dict[str, Any] | None = processes.tell(self._read(tensors) if leads else None)
+        if facts is not None:
+            for tensor in tensors.values():
+                tensor.copy_(processes.total(tensor if leads else torch.zeros_like(tensor)))
+        return facts
+
+    def _read(self, tensors: Tensors) -> dict[str, Any] | None:
         if not self.path.exists():
             return None
         try:
@@ -88,7 +98,9 @@ class Checkpoint:
             raise ValueError("its tensors have other names, shapes or types")
 
     def due(self) -> bool:
-        """Return whether it is time to write."""
+        """Return whether it is time to write, for the process that does."""
+        if not processes.current().leads:
+            return False
         return time.monotonic() - self._last >= EVERY
 
     def write(self, tensors: Tensors, facts: Mapping[str, Any]) -> None:
@@ -107,6 +119,8 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file, and any that these trials left in another company or half written."""
+        if not processes.current().leads:
+            return
         for trial in self._trials:
             for pattern in (f"{trial.id}-*.pt", f".{trial.id}-*.tmp"):
                 for path in self.path.parent.glob(pattern):

@@ -72,12 +72,11 @@ class Program:
         for name, value in updates.state.items():
             group.state[name].copy_(value)
         if updates.logits is not None:
+            logged = group.data["train"].logged(updates.logits, index)
             if group.seen is None:
-                group.seen = updates.logits.new_zeros(
-                    (*group.order.shape, updates.logits.shape[-1])
-                )
+                group.seen = logged.new_zeros((*group.order.shape, logged.shape[-1]))
             if self.share.weight:
-                group.seen[..., where, :] = updates.logits
+                group.seen[..., where, :] = logged
 
     def _forward(self, x: Tensor) -> None:
         group = self.group

@@ -27,6 +27,7 @@ from credbench.store import Record, Store
 
 if TYPE_CHECKING:
     from credbench.images import Dataset, Splits
+    from credbench.metrics import Score
     from credbench.training import Outcome
 
 
@@ -197,7 +198,7 @@ class Job:
         try:
             outcomes: Sequence[Outcome | Exception] = train(
                 group, self._load(group), torch.device(self.device),
-                lambda: events.epoch(len(group)), self.judged, checkpoint,
+                lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
             )  # fmt: skip
         except RequestError:
             raise
@@ -271,10 +272,15 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         "training_seconds": outcome.training_seconds,
         "compile_seconds": outcome.compile_seconds,
         "resumed": outcome.resumed,
-        "scores": {part: vars(score) for part, score in outcome.scores.items()},
+        "broken": outcome.broken,
+        "scores": {part: _given(score) for part, score in outcome.scores.items()},
         "confusion": outcome.confusion,
         "curve": {k: [_short(v) for v in values] for k, values in vars(outcome.curve).items()},
     }
+
+
+def _given(score: Score) -> dict[str, float]:
+    return {measure: value for measure, value in vars(score).items() if value is not None}
 
 
 def _short(value: float) -> float | None:

@@ -18,6 +18,7 @@ from credbench.group import Group
 from credbench.images import PARTS, Dataset, Splits
 from credbench.metrics import Labels, Score, confusion, score
 from credbench.randomness import STREAMS, stream_seed
+from credbench.streams import Tidings
 
 if TYPE_CHECKING:
     from credbench.checkpoints import Checkpoint
@@ -55,6 +56,8 @@ class Outcome:
     """What capturing them took, before the clock of the first epoch."""
     resumed: list[int] = field(default_factory=list)
     """The epochs after which it was stopped and later went on."""
+    broken: int = 0
+    """How many images could not be read, so that another stood in; since it was last stopped."""
     earlier_seconds: float = 0.0
     """What the runs that were stopped took, up to what they left."""
 
@@ -71,6 +74,7 @@ def train(
     on_epoch: Callable[[], Any] = lambda: None,
     judged: Sequence[str] = PARTS,
     checkpoint: Checkpoint | None = None,
+    note: Callable[[str], Any] = lambda line: None,
 ) -> list[Outcome]:
     """Train trials of one program together and return how each went, in order.
 
@@ -78,12 +82,18 @@ def train(
 
     A trial whose weights or validation loss stop being finite ends as `diverged`, with its
     epoch; the others of its group go on. With a checkpoint the training goes on from what it
-    holds, and leaves its state there now and then.
+    holds, and leaves its state there now and then. `note` is told of images that cannot be read.
     """
     with torch.no_grad():
         there = {dataset: each.to(device) for dataset, each in splits.items()}
-        group = Group(trials, [there[trial.dataset] for trial in trials], device)
-        return _Run(group, on_epoch, judged, checkpoint).run()
+        tidings = Tidings(note)
+        group = Group(trials, [there[trial.dataset] for trial in trials], device, tidings)
+        outcomes = _Run(group, on_epoch, judged, checkpoint).run()
+    if tidings.broken:
+        note(f"{trials[0].label}: {len(tidings.broken)} images could not be read, others stood in")
+    for outcome in outcomes:
+        outcome.broken = len(tidings.broken)
+    return outcomes
 
 
 class _Run:
@@ -161,7 +171,7 @@ class _Run:
         seconds = now(group.device) - started
         training = None
         if seen is not None:
-            training = _error_and_loss(seen, group.data["train"].labels_at(group.order))
+            training = self._training(seen)
         predicted = group.predict("validation", group.weights())
         validation = _error_and_loss(predicted, group.data["validation"].labels)
         finite = self._finite()
@@ -175,6 +185,14 @@ class _Run:
             elif error < self.lowest[k]:
                 self.lowest[k], outcome.epoch = error, epoch
                 self._keep(k)
+
+    def _training(self, seen: Tensor) -> ErrorsAndLosses:
+        """Return error and loss of what an epoch has logged."""
+        train = self.group.data["train"]
+        if not train.streamed:
+            return _error_and_loss(seen, train.labels_at(self.group.order))
+        wrong, loss = seen.to(torch.float64).mean(0).tolist()
+        return [100 * wrong], [loss]
 
     def _log(
         self,
@@ -219,17 +237,19 @@ class _Run:
         done = [k for k, o in enumerate(self.outcomes) if o.status == "done"]
         if not done:
             return
-        classes = self.group.trials[0].dataset.classes
+        dataset = self.group.trials[0].dataset
+        classes, best = dataset.classes, 5 if dataset.top5 else 1
         for name in self.judged:
             part = self.group.data[name]
-            predicted = self.group.predict(name, self.best).argmax(-1).view(len(self.outcomes), -1)
-            expected = part.labels.expand(predicted.shape)
+            guesses = self.group.predict(name, self.best, lambda logits: _guesses(logits, best))
+            guesses = guesses.view(len(self.outcomes), -1, guesses.shape[-1])
+            expected = part.labels.expand(guesses.shape[:-1])
             for k in done:
                 labels: Labels = expected[k].cpu().numpy()
-                mine: Labels = predicted[k].cpu().numpy()
-                self.outcomes[k].scores[name] = score(labels, mine, classes)
+                ranked: Labels = guesses[k].cpu().numpy()
+                self.outcomes[k].scores[name] = score(labels, ranked, classes)
                 if name == "test":
-                    self.outcomes[k].confusion = confusion(labels, mine, classes)
+                    self.outcomes[k].confusion = confusion(labels, ranked[:, 0], classes)
 
 
 ErrorsAndLosses = tuple[list[float], list[float]]
@@ -241,6 +261,14 @@ def _error_and_loss(logits: Tensor, labels: Tensor) -> ErrorsAndLosses:
     error = 100 * (logits.argmax(-1) != labels).to(torch.float64).mean(-1)
     chosen = logits.log_softmax(-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
     return error.view(-1).tolist(), (-chosen.to(torch.float64).mean(-1)).view(-1).tolist()
+
+
+def _guesses(logits: Tensor, best: int) -> Tensor:
+    """Return the classes (…, best) that stand highest; of equals the first."""
+    if best == 1:
+        return logits.argmax(-1, keepdim=True)
+    ranked = logits.sort(dim=-1, descending=True, stable=True).indices
+    return ranked[..., :best]
 
 
 def now(device: torch.device) -> float:

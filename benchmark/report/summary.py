@@ -32,8 +32,11 @@ MEASURES = {
     "precision": "test_precision",
     "recall": "test_recall",
     "f1": "test_f1",
+    "top5": "test_top5",
 }
 """The estimates of a row, and the columns of `store.frame` they are of."""
+OPTIONAL = ("top5",)
+"""Those that only some datasets have; tables without them have no column for them."""
 
 
 @dataclass(frozen=True)
@@ -151,3 +154,8 @@ class Speller:
 def varying(rows: Sequence[Row]) -> list[str]:
     """Return the axes a table needs columns for."""
     return [axis for axis in AXES if axis in ALWAYS or len({row.setting[axis] for row in rows}) > 1]
+
+
+def measured(rows: Sequence[Row]) -> list[str]:
+    """Return the measures that a table of these rows has columns for."""
+    return [k for k in MEASURES if k not in OPTIONAL or any(row.estimates[k] for row in rows)]
