@@ -193,6 +193,16 @@ class Stream:
     def __len__(self) -> int:
         return len(self._part)
 
+    @property
+    def workers(self) -> int:
+        """How many processes read; 0 is this one."""
+        return self._loader.workers
+
+    @property
+    def read_ahead(self) -> int:
+        """How many batches there may be that were read before they were asked for."""
+        return max(1, self.workers * _AHEAD)
+
     def start(self) -> None:
         """Let every worker read an image, so that none is still starting when time is taken."""
         for _ in self._read([[0]] * max(1, self._loader.workers), lambda place: None):

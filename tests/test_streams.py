@@ -1,6 +1,7 @@
 """Streamed images: the same whoever reads them, in place of resident ones, whole or broken."""
 
 import json
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from credbench.loading import load
 from credbench.memory import needs
 from credbench.metrics import score
 from credbench.streams import Loader, Stream, Tidings, Walk
+from credbench.throughput import measure
 from credbench.training import train
 from helpers import REGISTRY
 
@@ -317,4 +319,43 @@ def test_a_folder_that_is_not_imagenet_is_one_clear_line(lacking, expected, cred
     folder = write(tmp_path, 2, 1)
     (folder / lacking).rename(folder / "elsewhere")
     ran = credbench(*RUN, folder, code=2)
+    assert expected in ran.stderr and len(ran.stderr.splitlines()) == 1
+
+
+def test_rates_are_images_over_seconds(folder, here, monkeypatch):
+    """A loader that is made slow bounds both, and leaves training alone as it was."""
+    (trial,) = trials(folder, algorithm="target-prop")
+    splits = load(trial.dataset, folder)
+    rates, workers = measure(trial, splits, CPU, repeats=2, seconds=0.1)
+    assert workers == 0 and all(len(values) == 2 for values in rates.values())
+    slow = streams._Reader.__getitem__
+
+    def read(self, key):
+        time.sleep(0.01)
+        return slow(self, key)
+
+    monkeypatch.setattr(streams._Reader, "__getitem__", read)
+    late, _ = measure(trial, splits, CPU, repeats=1, seconds=0.1)
+    assert max(late["loader"] + late["both"]) < 100
+    assert late["training"][0] > 200 and min(rates["loader"]) > late["loader"][0]
+
+
+def test_the_loader_is_timed_on_request(credbench, folder):
+    asked = ("time", "--loader", "-d", "imagenet[size=16]", "-n", "mlp[hidden=8x1]", "-b", "8")
+    given = (*asked, "-a", "backprop", "--repeats", "1", "--data-dir", folder, "--format", "json")
+    (row,) = json.loads(credbench(*given).stdout)[0]["rows"]
+    assert row["images"] == 60 and min(row[part] for part in ("loader", "training", "both")) > 0
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    (
+        (("--loader", "-d", "digits"), "none is loaded"),
+        (("--loader", "--replicas", "2"), "one trial at a time"),
+        (("--data-dir", "."), "without --loader"),
+        (("--loader", "-d", "imagenet", "--data-dir", "nowhere"), "does not exist"),
+    ),
+)
+def test_what_the_loader_cannot_be_timed_on(given, expected, credbench):
+    ran = credbench("time", *given, code=2)
     assert expected in ran.stderr and len(ran.stderr.splitlines()) == 1
