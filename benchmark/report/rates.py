@@ -55,8 +55,8 @@ class RatesTable:
         return [
             *([f"All rows: {same}."] if same else []),
             f"Processes that read: {rows[0]['loaders']}; medians (and quartiles) of "
-            f"{self.record['repeats']} repeats taken in turns, without what was read ahead; training "
-            "alone is on one batch again and again; an image counts once for each phase.",
+            f"{self.record['repeats']} repeats taken in turns, without what was read ahead; "
+            "training alone is on one batch again and again; an image counts once for each phase.",
             f"Hardware: {environment.describe(where)}"
             + (f"; load average {min(loads):.1f} to {max(loads):.1f}." if loads else "."),
             f"Command: {where['command']}",
