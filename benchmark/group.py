@@ -199,6 +199,12 @@ class Group:
         if isinstance(train := self.data["train"], Stream):
             train.start()
 
+    def close(self) -> None:
+        """End what runs beside this process."""
+        for part in self.data.values():
+            if isinstance(part, Stream):
+                part.close()
+
     def program(self, phase: str, size: int) -> Program:
         """Return the step of a phase for batches of one size, captured where that is possible."""
         if (phase, size) not in self._programs:

@@ -254,6 +254,8 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         "surrogate": trial.surrogate,
         "streams": streams(trial),
     }
+    if trial.dataset.streamed:
+        record["streamed"] = True
     if trial.dataset.origin:
         record["origin"] = trial.dataset.origin
     if isinstance(outcome, Exception):

@@ -190,6 +190,7 @@ def _facts(record: Record | None) -> dict[str, Any]:
     seconds = record.get("curve", {}).get("seconds")
     facts["epoch_seconds"] = statistics.median(seconds) if seconds else None
     facts["processes"] = record.get("processes", 1)
+    facts["streamed"] = bool(record.get("streamed"))
     facts["passes"] = len(record.get("phases", ()))
     return facts
 

@@ -36,7 +36,7 @@ Key = tuple[str, int | None]
 """The path of an image, and the seed it is varied by; None is for evaluation."""
 Broken = list[tuple[int, str]]
 """The places in a batch whose image could not be read, and why."""
-_AHEAD = 4
+_AHEAD = 2
 """Batches that each worker process reads ahead."""
 
 
@@ -119,6 +119,11 @@ class Loader:
             generator=torch.Generator(),  # else it would draw from the global one
             **(apart if self.workers else {}),
         )
+
+    def close(self) -> None:
+        """End the workers; nothing is read afterwards."""
+        # They would otherwise live for as long as a cycle of references holds the loader.
+        self._loader = DataLoader(self.reader)
 
     def read(self, batches: Iterable[Sequence[Key]]) -> Iterator[tuple[Tensor, Broken]]:
         """Yield the images of each batch; one reading at a time."""
@@ -207,6 +212,11 @@ class Stream:
         """Let every worker read an image, so that none is still starting when time is taken."""
         for _ in self._read([[0]] * max(1, self._loader.workers), lambda place: None):
             pass
+
+    def close(self) -> None:
+        """End the processes that read, those of the other parts with them."""
+        self._ahead = iter(())
+        self._loader.close()
 
     def begin(self, walk: Walk) -> None:
         """Begin to read an epoch's batches."""

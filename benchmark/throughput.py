@@ -123,6 +123,7 @@ def measure(
         for repeat in range(repeats):
             for part in PARTS:
                 found[part].append(_rate(group, train, part, repeat, seconds))
+        group.close()
         return found, train.workers
 
 

@@ -88,7 +88,10 @@ def train(
         there = {dataset: each.to(device) for dataset, each in splits.items()}
         tidings = Tidings(note)
         group = Group(trials, [there[trial.dataset] for trial in trials], device, tidings)
-        outcomes = _Run(group, on_epoch, judged, checkpoint).run()
+        try:
+            outcomes = _Run(group, on_epoch, judged, checkpoint).run()
+        finally:
+            group.close()
     if tidings.broken:
         note(f"{trials[0].label}: {len(tidings.broken)} images could not be read, others stood in")
     for outcome in outcomes:

@@ -67,7 +67,10 @@ class Imagenet(Dataset):
     @property
     def scaling(self) -> str:
         """What is done to pixels, in words."""
-        return "pixels divided by 255, standardised by ImageNet's channel means and deviations"
+        return (
+            "pixels divided by 255, standardised by ImageNet's channel means and deviations; "
+            "random crops and flips in training, the middle in evaluation"
+        )
 
     def located(self, data_dir: Path | None) -> Self:
         """Return the dataset with the classes and images that the folder holds."""
@@ -84,8 +87,13 @@ class Imagenet(Dataset):
 
     def files(self, data_dir: Path) -> Files:
         """Return the images in `data_dir/imagenet`, or in `data_dir` itself."""
-        inner = data_dir / self.name
-        return _find(inner if inner.exists() or not (data_dir / "train").is_dir() else data_dir)
+        for folder in (data_dir / self.name, data_dir):
+            if (folder / "train").is_dir():
+                return _find(folder)
+        raise RequestError(
+            f"{self.name} is not in {data_dir}: expected {data_dir / self.name}/train/<wnid>/ and "
+            "val/<wnid>/ with images in them, or give --data-dir another folder"
+        )
 
     def load(self, data_dir: Path) -> Images:
         """Raise `RequestError`: they stay on disk."""

@@ -1,8 +1,10 @@
 """Streamed images: the same whoever reads them, in place of resident ones, whole or broken."""
 
+import gc
 import json
 import time
 from dataclasses import dataclass, replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -309,7 +311,7 @@ def test_the_command_streams(credbench, tmp_path):
 @pytest.mark.parametrize(
     "lacking, expected",
     (
-        ("imagenet", "does not exist"),
+        ("imagenet", "imagenet is not in"),
         ("imagenet/val", "no folder test or val"),
         ("imagenet/val/n01", "only in train"),
     ),
@@ -353,9 +355,22 @@ def test_the_loader_is_timed_on_request(credbench, folder):
         (("--loader", "-d", "digits"), "none is loaded"),
         (("--loader", "--replicas", "2"), "one trial at a time"),
         (("--data-dir", "."), "without --loader"),
-        (("--loader", "-d", "imagenet", "--data-dir", "nowhere"), "does not exist"),
+        (("--loader", "-d", "imagenet", "--data-dir", "nowhere"), "imagenet is not in"),
     ),
 )
 def test_what_the_loader_cannot_be_timed_on(given, expected, credbench):
     ran = credbench("time", *given, code=2)
     assert expected in ran.stderr and len(ran.stderr.splitlines()) == 1
+
+
+def test_no_process_outlives_its_run(folder, monkeypatch):
+    monkeypatch.setattr(streams, "worker_count", lambda device: 2)
+    (trial,) = trials(folder, epochs="1")
+    before, seen = set(active_children()), []
+    gc.disable()
+    try:
+        data = {trial.dataset: load(trial.dataset, folder)}
+        train([trial], data, CPU, lambda: seen.append(len(set(active_children()) - before)))
+        assert seen == [2] and set(active_children()) == before
+    finally:
+        gc.enable()

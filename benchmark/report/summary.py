@@ -60,6 +60,8 @@ class Row:
     """How many trials trained in one program, at most."""
     processes: int
     """How many processes trained one trial, at most."""
+    streamed: bool
+    """Whether images were read from disk in training."""
     surrogate: str
     unfinished: dict[str, int]
     """How many trials failed, diverged, are missing or not applicable."""
@@ -110,6 +112,7 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) 
         int(done["passes"].max()) if finished else 1,
         int(done["group"].max()) if finished else 1,
         int(done["processes"].max()) if finished else 1,
+        bool(done["streamed"].any()) if finished else False,
         next((mark for mark in trials["surrogate"] if mark), ""),
         {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
         "; ".join(dict.fromkeys(trials["reason"][trials["status"] == NOT_APPLICABLE])),

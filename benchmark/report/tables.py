@@ -123,6 +123,8 @@ class Table:
 def _untimed(row: Row) -> str:
     if row.processes > 1:
         return f"of the trials' own epochs, on {row.processes} processes"
+    if row.streamed:
+        return "of the trials' own epochs, reading images from disk included"
     together = f"; the time of a program of up to {row.group} of them" if row.group > 1 else ""
     return f"measured while other trials trained{together}"
 
