@@ -268,6 +268,13 @@ def time_(
     repeats: Annotated[
         int, typer.Option(min=1, max=1000, help="How often each time is taken.")
     ] = 5,
+    loader: Annotated[
+        bool,
+        typer.Option(
+            "--loader", help="Images a second: read from --data-dir, trained on, and both."
+        ),
+    ] = False,
+    data_dir: DataDir = None,
     device: Device = None,
     name: Annotated[
         str | None, _axis("--name", metavar="NAME", help="The record's name [default: its hash].")
@@ -278,24 +285,60 @@ def time_(
 ) -> None:
     """Time the step of each algorithm: forward, credit assignment, optimiser.
 
-    No data is needed. Backprop is timed beside whatever is asked for.
+    No data is needed. Backprop is timed beside whatever is asked for. With --loader, what is
+    measured is whether reading a streamed dataset keeps up with training on it.
     """
     from credbench.stopwatch import time_algorithms
 
     axes = {"algorithm": algorithm, "dataset": dataset, "activation": activation,
             "network": network, "optimizer": optimizer, "batch-size": batch_size,
             "clip-norm": clip_norm, "dtype": dtype}  # fmt: skip
+    given = {key: value for key, value in axes.items() if value is not None}
+    folder = (results_dir or Path("results")) / "timing"
+    if loader or data_dir is not None:
+        _time_loader(
+            _registry(plugin), given, loader, data_dir, depths or replicas, repeats, device, folder,
+            name, format,
+        )  # fmt: skip
+        return
     time_algorithms(
         _registry(plugin),
-        {key: value for key, value in axes.items() if value is not None},
+        given,
         depths=depths,
         replicas="1" if replicas is None else replicas,
         repeats=repeats,
         device=device or "auto",
-        folder=(results_dir or Path("results")) / "timing",
+        folder=folder,
         name=name,
         format=format,
     )
+
+
+def _time_loader(
+    registry: Registry,
+    given: dict[str, str],
+    loader: bool,
+    data_dir: str | None,
+    others: str | None,
+    repeats: int,
+    device: str | None,
+    folder: Path,
+    name: str | None,
+    format: str,
+) -> None:
+    from credbench import commands
+    from credbench.throughput import time_loader
+
+    if not loader:
+        raise RequestError(
+            "--data-dir without --loader: steps are timed on random images; give both"
+        )
+    if others is not None:
+        raise RequestError("--loader with --depths or --replicas: one trial at a time is streamed")
+    where = commands.folder(
+        "data-dir", {"data-dir": data_dir} if data_dir else {}, commands.DEFAULT_DATA
+    )
+    time_loader(registry, given, where, repeats, device or "auto", folder, name, format)
 
 
 @app.command("list")

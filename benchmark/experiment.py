@@ -100,7 +100,8 @@ class Trial:
     @property
     def vectorizable(self) -> bool:
         """Whether trials like this one can train as replicas of one program."""
-        return self.algorithm.capabilities.vectorizable and not self.network.convolutional
+        alone = self.network.convolutional or self.dataset.streamed
+        return self.algorithm.capabilities.vectorizable and not alone
 
     @property
     def surrogate(self) -> str:

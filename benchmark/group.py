@@ -7,7 +7,7 @@ within an epoch.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,7 @@ from credbench.precision import computing
 from credbench.program import Program
 from credbench.randomness import generator, permutation, stream_seed
 from credbench.residents import Resident, reside
+from credbench.streams import Stream, Tidings, Walk, stream
 
 _EVALUATION_BATCH = 2000
 _EVALUATED_AT_ONCE = 16_000
@@ -59,11 +60,16 @@ class Group:
     """
 
     def __init__(
-        self, trials: Sequence[Trial], splits: Sequence[Splits], device: torch.device
+        self,
+        trials: Sequence[Trial],
+        splits: Sequence[Splits],
+        device: torch.device,
+        tidings: Tidings | None = None,
     ) -> None:
         """Draw initial weights and feedback for trials of equal `Trial.program`.
 
         `splits` is each trial's data, on the device; trials on the same data give the same.
+        `tidings` hears of images that cannot be read, where they are streamed.
         """
         self.trials = trials
         self.device = device
@@ -71,7 +77,9 @@ class Group:
         first = trials[0]
         self.learner: Learner = first.algorithm
         self.net: Network = first.net
-        self.data: dict[str, Resident] = reside(splits, first.dataset.classes)
+        self.data: Mapping[str, Resident | Stream] = stream(
+            splits[0], first.batch_size, device, tidings or Tidings()
+        ) or reside(splits, first.dataset.classes)
         self.params = self._stack([self._init_params(t) for t in trials])
         self.feedback = self._stack([self._init_feedback(t) for t in trials])
         examples = len(self.data["train"])
@@ -91,8 +99,8 @@ class Group:
         """The order in which each replica visits the training examples in this epoch."""
         self._drawn = 0, self.order
         self.seen: Tensor | None = None
-        """The logits made in this epoch (replicas, n, classes), in that order; zero for the
-        examples that other processes take."""
+        """The logits made in this epoch (replicas, n, classes), or what is logged of them, in
+        that order; zero for the examples that other processes take."""
         units = sum(self.net.width(k) for k in range(self.net.depth + 1))
         self._evaluated = max(1, min(_EVALUATION_BATCH, _EVALUATED_UNITS // units))
         self.idle = True
@@ -160,14 +168,19 @@ class Group:
         return orders[0] if self.single else torch.stack(orders)
 
     def train_epoch(self, epoch: int) -> Tensor | None:
-        """Run every phase of an epoch; return the logits it made (replicas, n, classes)."""
+        """Run every phase of an epoch; return what was logged (replicas, n, classes)."""
         self.shuffle(epoch)
+        train, advance = self.data["train"], None
         n, size = self.order.shape[-1], self.trials[0].batch_size
+        if isinstance(train, Stream):
+            order, passes = self.order.tolist(), len(self.learner.phases)
+            train.begin(Walk(self.trials[0].seed, epoch, order, size, passes))
+            advance = train.advance
         for phase in self.learner.phases:
-            for start in range(0, n - size + 1, size):
-                self.program(phase, size)(start)
-            if n % size:
-                self.program(phase, n % size)(n - n % size)
+            for start in range(0, n, size):
+                if advance is not None:
+                    advance()
+                self.program(phase, min(size, n - start))(start)
         if self.idle:
             raise ValueError("the updates of every phase are empty: nothing is learned")
         if self.device.type == "cuda":  # while it still computes
@@ -184,6 +197,14 @@ class Group:
                 self.program(phase, each)
         if self.captured:
             self.compile_seconds = time.perf_counter() - began
+        if isinstance(train := self.data["train"], Stream):
+            train.start()
+
+    def close(self) -> None:
+        """End what runs beside this process."""
+        for part in self.data.values():
+            if isinstance(part, Stream):
+                part.close()
 
     def program(self, phase: str, size: int) -> Program:
         """Return the step of a phase for batches of one size, captured where that is possible."""
@@ -202,15 +223,24 @@ class Group:
             self.captured = False
             return Program(self, phase, size)
 
-    def predict(self, part: str, weights: Weights) -> Tensor:
-        """Return logits (replicas, n, classes) of a part of the data under some weights."""
+    def predict(
+        self,
+        part: str,
+        weights: Weights,
+        keep: Callable[[Tensor], Tensor] = lambda logits: logits,
+    ) -> Tensor:
+        """Return logits (replicas, n, classes) of a part of the data under some weights.
+
+        Of some thousand examples' logits at a time, what `keep` makes of them is kept.
+        """
         data = self.data[part]
         own = processes.share_of(len(data))
         size = max(1, min(self._evaluated, _EVALUATED_AT_ONCE // len(self.trials)))
-        chunks = [
-            self._predict(data.run(start, min(start + size, own.stop)), data.shared, weights)
-            for start in range(own.start, own.stop, size)
-        ]
+        if data.streamed:  # so that every worker process has some to read
+            size = min(size, self.trials[0].batch_size)
+        starts = range(own.start, own.stop, size)
+        runs = data.runs([(start, min(start + size, own.stop)) for start in starts])
+        chunks = [keep(self._predict(x, data.shared, weights)) for x in runs]
         return processes.assembled(torch.cat(chunks, dim=-2), own)
 
     def _predict(self, x: Tensor, shared: bool, weights: Weights) -> Tensor:

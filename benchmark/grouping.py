@@ -41,6 +41,8 @@ class Grouping:
 
     def workers_fitting(self, groups: Sequence[Sequence[Trial]]) -> int:
         """Return how many processes can train such groups at once, of those there may be."""
+        if any(group[0].dataset.streamed for group in groups):
+            return 1  # the processes that read its images take the cores
         room = ((self._fitting(group[0]), len(group)) for group in groups)
         return min([self.workers, *(max(1, most // size) for most, size in room if most)])
 

@@ -119,6 +119,10 @@ class Dataset(Component, ABC):
     """How many of the training images are held out for validation."""
     epochs: ClassVar[int] = 20
     """Epochs where the experiment names none."""
+    streamed: ClassVar[bool] = False
+    """Whether images stay on disk and are read, by `read`, as training comes to them."""
+    top5: ClassVar[bool] = False
+    """Whether the error of the five best guesses is of interest, too."""
     origin: ClassVar[str] = ""
     """What the images are read from, where that is not the published files."""
 
@@ -214,6 +218,14 @@ class Dataset(Component, ABC):
             )
         return image
 
+    def read(self, path: Path, seed: int | None) -> Tensor:
+        """Return the image in a file (*shape) uint8, where images are streamed.
+
+        With a seed it is varied as for training, a function of the seed alone; without one it
+        is as evaluation sees it. Whatever is raised means that the file is broken.
+        """
+        raise NotImplementedError(f"{self.name} is not streamed")
+
     def prepare(self, data_dir: Path) -> None:
         """Make sure that `load` will find its files, downloading them if need be.
 
@@ -239,18 +251,22 @@ _HELD_AT_MOST = 5
 """No more than one in so many training images is held out from class folders."""
 
 
+def held_out(dataset: Dataset, n: int) -> tuple[Tensor, Tensor]:
+    """Return which of n images are held out for validation, and which are kept for training."""
+    import numpy as np
+    import torch
+
+    # RandomState's streams are frozen by numpy, so the split never changes between versions.
+    order = torch.from_numpy(np.random.RandomState(_SPLIT_SEED).permutation(n))
+    return order[: dataset.validation], order[dataset.validation :]
+
+
 def split(dataset: Dataset, images: Images, limit_train: int | None = None) -> Splits:
     """Hold out validation images by a fixed permutation; keep `limit_train` of the rest.
 
     The split is the same for every seed and learner.
     """
-    import numpy as np
-    import torch
-
-    # RandomState's streams are frozen by numpy, so the split never changes between versions.
-    shuffled = np.random.RandomState(_SPLIT_SEED).permutation(len(images.train_y))
-    order = torch.from_numpy(shuffled)
-    held, kept = order[: dataset.validation], order[dataset.validation :]
+    held, kept = held_out(dataset, len(images.train_y))
     whole = Splits(
         Part(images.train_x[kept], images.train_y[kept]),
         Part(images.train_x[held], images.train_y[held]),

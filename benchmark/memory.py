@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _FLOAT = 4
 _GIB = 2**30
 _SMALL = 2**26
+_STREAMED = 32
+"""Batches of images on their way from disk, at most, where they are streamed."""
 _TENSORS_A_LAYER = 8
 """Tensors of a layer's activity that a step holds at once: h, z, stacks of both, errors."""
 
@@ -68,7 +70,8 @@ class Need:
 def needs(trial: Trial) -> Need:
     """Return what training a trial takes."""
     dataset, net = trial.dataset, trial.net
-    data = sum(dataset.examples) * math.prod(dataset.shape) * dataset.value_bytes
+    images = _STREAMED * trial.batch_size if dataset.streamed else sum(dataset.examples)
+    data = images * math.prod(dataset.shape) * dataset.value_bytes
     return Need(data, _weight_bytes(trial, net) + _batch(trial) * _bytes_an_example(net))
 
 

@@ -19,17 +19,27 @@ class Score:
     precision: float
     recall: float
     f1: float
+    top5: float | None = None
+    """The error of the five best guesses; None where they were not asked for."""
 
 
-def score(labels: Labels, predicted: Labels, classes: int) -> Score:
-    """Return the scores of predictions (n,) against labels (n,)."""
+def score(labels: Labels, guesses: Labels, classes: int) -> Score:
+    """Return the scores of predictions against labels (n,).
+
+    Guesses are one an example (n,), or more (n, …), the best of them first.
+    """
     from sklearn.metrics import precision_recall_fscore_support
 
+    ranked = guesses.reshape(len(labels), -1)
+    predicted = ranked[:, 0]
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=range(classes), average="macro", zero_division=0.0
     )
-    error = float(np.mean(labels != predicted))
-    return Score(*(100 * float(value) for value in (error, precision, recall, f1)))
+    error = np.mean(labels != predicted)
+    e, p, r, f = (100 * float(value) for value in (error, precision, recall, f1))
+    several = ranked.shape[1] > 1
+    top5 = 100 * float((ranked[:, :5] != labels[:, None]).all(1).mean()) if several else None
+    return Score(e, p, r, f, top5)
 
 
 def confusion(labels: Labels, predicted: Labels, classes: int) -> list[list[int]]:

@@ -25,7 +25,8 @@ def untimed(trials: Sequence[Trial], store: Store, device: str) -> list[Trial]:
         record = records.get(trial.id, {})
         if record.get("status") != "done" or record.get("device") != device:
             continue
-        if record.get("processes", 1) > 1:  # one replica on one process says nothing of it
+        if trial.dataset.streamed or record.get("processes", 1) > 1:
+            # One replica on one process, on images at hand, says nothing of it.
             continue
         timing = timings.get((*trial.setting, device))
         if timing is None or timing["source"] != source_hash(type(trial.algorithm)):

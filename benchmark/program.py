@@ -77,11 +77,12 @@ class Program:
         for name, value in updates.state.items():
             group.state[name].copy_(value)
         if updates.logits is not None:
+            logged = group.data["train"].logged(updates.logits.float(), index)
             if group.seen is None:
-                shape = (*group.order.shape, updates.logits.shape[-1])
+                shape = (*group.order.shape, logged.shape[-1])
                 group.seen = torch.zeros(shape, dtype=torch.float32, device=group.device)
             if self.share.weight:
-                group.seen[..., where, :] = updates.logits
+                group.seen[..., where, :] = logged
 
     def _forward(self, x: Tensor) -> None:
         group = self.group

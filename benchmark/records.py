@@ -12,6 +12,7 @@ FORMAT = 1
 STATUSES = ("done", "failed", "diverged")
 _PARTS = ("train", "validation", "test")
 _MEASURES = ("error", "precision", "recall", "f1")
+_SOME = ("top5",)
 
 Test = Callable[[Any], bool]
 
@@ -65,7 +66,9 @@ def _arguments(value: Any) -> bool:
 def _scores(value: Any) -> bool:
     """Scores of validation at least: what tuning runs is judged on no other images."""
     return isinstance(value, dict) and "validation" in value and all(
-        isinstance(value[part], dict) and all(_number(value[part].get(m)) for m in _MEASURES)
+        isinstance(value[part], dict)
+        and all(_number(value[part].get(m)) for m in _MEASURES)
+        and all(_number(value[part][m]) for m in _SOME if m in value[part])
         for part in _PARTS
         if part in value
     )  # fmt: skip

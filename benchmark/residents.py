@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ class Resident:
     Replicas on different datasets of one shape find them one after the other in one tensor.
     """
 
+    streamed = False
+
     def __init__(
         self, parts: Sequence[Part], classes: int, peak: float, channels: Channels | None = None
     ) -> None:
@@ -23,7 +25,7 @@ class Resident:
         distinct = list({id(part): part for part in parts}.values())
         self._peak = peak
         self._channels = channels
-        self._eye = torch.eye(classes, device=distinct[0].y.device)
+        self._eye = one_hot(classes, distinct[0].y.device)
         self._n = len(distinct[0])
         self._first: Tensor | None = None
         self._x, self._y = distinct[0].x, distinct[0].y
@@ -52,10 +54,7 @@ class Resident:
         what was preprocessed is left as it is.
         """
         found = self._x.index_select(0, self._positions(index))
-        if not found.is_floating_point():
-            found = found / self._peak
-        if self._channels is not None:
-            found = found.sub_(self._channels.mean).div_(self._channels.deviation)
+        found = scaled(found, self._peak, self._channels)
         return found if index.ndim == 1 else found.unflatten(0, index.shape)
 
     def labels_at(self, index: Tensor) -> Tensor:
@@ -74,10 +73,32 @@ class Resident:
             index = index.expand(len(self._first), -1)
         return self.inputs(index)
 
+    def runs(self, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """Yield the images of runs of examples, each as `run` returns them."""
+        return (self.run(*each) for each in bounds)
+
+    def logged(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Return what the log of an epoch keeps of the predictions for indices: all."""
+        return logits
+
     def _positions(self, index: Tensor) -> Tensor:
         if index.ndim == 1:
             return index
         return (index if self._first is None else index + self._first).flatten()
+
+
+def scaled(images: Tensor, peak: float, channels: Channels | None) -> Tensor:
+    """Return pixels as a network takes them; those of floating point were preprocessed."""
+    if not images.is_floating_point():
+        images = images / peak
+    if channels is not None:
+        images = images.sub_(channels.mean).div_(channels.deviation)
+    return images
+
+
+def one_hot(classes: int, device: torch.device) -> Tensor:
+    """Return the one-hot label of every class (classes, classes)."""
+    return torch.eye(classes, device=device)
 
 
 def reside(splits: Sequence[Splits], classes: int) -> dict[str, Resident]:

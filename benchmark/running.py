@@ -27,6 +27,7 @@ from credbench.store import Record, Store
 
 if TYPE_CHECKING:
     from credbench.images import Dataset, Splits
+    from credbench.metrics import Score
     from credbench.training import Outcome
 
 
@@ -142,7 +143,7 @@ def _train(
     events.started(len(trials), sum(trial.epochs for trial in trials))
     if workers == 1:
         for group in groups:
-            for record in job(group, events.epoch):
+            for record in job(group, events):
                 events.finished(record)
     else:
         _run_in_pool(job, groups, workers, options.plugins, events)
@@ -183,19 +184,21 @@ class Job:
     def __post_init__(self) -> None:
         self._splits: dict[tuple[Dataset, int | None], Splits] = {}
 
-    def __call__(self, group: Sequence[Trial], on_epoch: Callable[[int], Any]) -> list[Record]:
+    def __call__(self, group: Sequence[Trial], events: Events) -> list[Record]:
         """Train one group; an exception becomes the record of each of its trials."""
         import torch
 
+        from credbench.checkpoints import Checkpoint
         from credbench.processor import settle
         from credbench.training import train
 
         settle()
+        checkpoint = Checkpoint(self.store.checkpoints, group, self.device, events.note)
         load, started = environment.load(), time.perf_counter()
         try:
             outcomes: Sequence[Outcome | Exception] = train(
-                group, self._load(group), torch.device(self.device), lambda: on_epoch(len(group)),
-                self.judged,
+                group, self._load(group), torch.device(self.device),
+                lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
             )  # fmt: skip
         except RequestError:
             raise
@@ -203,10 +206,11 @@ class Job:
             if len(group) > 1:  # too much for the memory, or one of them failed: halve and see
                 torch.cuda.empty_cache()
                 half = len(group) // 2
-                return self(group[:half], on_epoch) + self(group[half:], on_epoch)
+                return self(group[:half], events) + self(group[half:], events)
             together.expect_everywhere(error, group[0])
             outcomes = [error]
-        seconds = time.perf_counter() - started
+        earlier = max(getattr(outcome, "earlier_seconds", 0.0) for outcome in outcomes)
+        seconds = time.perf_counter() - started + earlier
         facts = {
             "environment": self.environment,
             "device": self.device,
@@ -221,6 +225,7 @@ class Job:
         ]
         for record in records:
             self.store.write_trial(record)
+        checkpoint.remove()
         return records
 
     def _load(self, group: Sequence[Trial]) -> dict[Dataset, Splits]:
@@ -249,6 +254,8 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         "surrogate": trial.surrogate,
         "streams": streams(trial),
     }
+    if trial.dataset.streamed:
+        record["streamed"] = True
     if trial.dataset.origin:
         record["origin"] = trial.dataset.origin
     if isinstance(outcome, Exception):
@@ -266,10 +273,16 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         "captured": outcome.captured,
         "training_seconds": outcome.training_seconds,
         "compile_seconds": outcome.compile_seconds,
-        "scores": {part: vars(score) for part, score in outcome.scores.items()},
+        "resumed": outcome.resumed,
+        "broken": outcome.broken,
+        "scores": {part: _given(score) for part, score in outcome.scores.items()},
         "confusion": outcome.confusion,
         "curve": {k: [_short(v) for v in values] for k, values in vars(outcome.curve).items()},
     }
+
+
+def _given(score: Score) -> dict[str, float]:
+    return {measure: value for measure, value in vars(score).items() if value is not None}
 
 
 def _short(value: float) -> float | None:
@@ -281,11 +294,11 @@ def _short(value: float) -> float | None:
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(job: Job, plugins: tuple[Path, ...], epochs: SimpleQueue[int]) -> None:
+def _start_worker(job: Job, plugins: tuple[Path, ...], told: SimpleQueue[int | str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     Registry(plugins)
-    _worker.update(job=job, epochs=epochs)
+    _worker.update(job=job, events=Events(epoch=told.put, note=told.put))
 
 
 def _end_with_parent() -> None:
@@ -297,7 +310,7 @@ def _end_with_parent() -> None:
 
 
 def _work(group: Sequence[Trial]) -> list[Record]:
-    records: list[Record] = _worker["job"](group, _worker["epochs"].put)
+    records: list[Record] = _worker["job"](group, _worker["events"])
     return records
 
 
@@ -310,9 +323,9 @@ def _run_in_pool(
 ) -> None:
     """Train groups in processes of their own, one single-threaded group a core."""
     context = get_context("spawn")
-    epochs: SimpleQueue[int] = context.SimpleQueue()
-    threading.Thread(target=_forward, args=(epochs, events), daemon=True).start()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (job, plugins, epochs))
+    told: SimpleQueue[int | str] = context.SimpleQueue()
+    threading.Thread(target=_forward, args=(told, events), daemon=True).start()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (job, plugins, told))
     try:
         _collect(pool, groups, events)
     except BaseException as error:
@@ -336,6 +349,11 @@ def _collect(pool: ProcessPoolExecutor, groups: Sequence[Sequence[Trial]], event
             events.finished(record)
 
 
-def _forward(epochs: SimpleQueue[int], events: Events) -> None:
+def _forward(told: SimpleQueue[int | str], events: Events) -> None:
+    """Pass on what workers tell: how many trials ended an epoch, or a line."""
     while True:
-        events.epoch(epochs.get())
+        found = told.get()
+        if isinstance(found, str):
+            events.note(found)
+        else:
+            events.epoch(found)

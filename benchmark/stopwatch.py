@@ -48,23 +48,28 @@ def time_algorithms(
 ) -> None:
     """Time every combination, store one record and, over depths, a plot; print the table."""
     check_format(format)
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
-        raise RequestError(
-            f"name {name!r}: expected letters, digits, dots, dashes and underscores, at most 100"
-        )
+    check_name(name)
     settings = {"dataset": "mnist", "epochs": "1"} | _with_depths(registry, asked, depths)
     counts = [_whole("replicas", word, 10_000) for word in replicas.split(",")]
     cells = _cells(registry, settings)
     blocks = [b for n in dict.fromkeys(counts) for b in _blocks(cells, n)]
     where = resolve_device(device)
     _check_room(blocks, where)
-    _check_writable(folder)
+    check_writable(folder)
     try:
         record = _time(blocks, where, repeats)
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted: no record was made") from None
-    path = _write(record, folder, name, depths is not None)
+    path = write_record(record, folder, name, depths is not None)
     _show(record, format, path)
+
+
+def check_name(name: str | None) -> None:
+    """Raise `RequestError` for a name that a record's file cannot have."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+        raise RequestError(
+            f"name {name!r}: expected letters, digits, dots, dashes and underscores, at most 100"
+        )
 
 
 def _with_depths(
@@ -142,7 +147,8 @@ def _check_room(blocks: Sequence[_Block], device: str) -> None:
             )
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
+    """Create the folder; raises `RequestError` where a record could not be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -208,7 +214,8 @@ def _family(trial: Trial) -> str:
     return f"{name}[{','.join(f'{k}={v}' for k, v in values.items())}]"
 
 
-def _write(record: dict[str, Any], folder: Path, name: str | None, plot: bool) -> Path:
+def write_record(record: dict[str, Any], folder: Path, name: str | None, plot: bool) -> Path:
+    """Write a record below `folder`, under its hardware's name; return its path."""
     place = folder / slug(environment.describe_machine(record["environment"]))
     text = json.dumps([record["environment"], [row["trial"] for row in record["rows"]]])
     stem = name or hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@
 <results-dir>/<experiment>/plans/<hash>.json           what was asked for, trial by trial
 <results-dir>/<experiment>/environments/<hash>.json    hardware, versions, command
 <results-dir>/<experiment>/timings/<hash>.json         seconds an epoch of each setting, alone
+<results-dir>/<experiment>/checkpoints/                see `credbench.checkpoints`
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from credbench.errors import RequestError
 from credbench.experiment import setting_of
@@ -60,6 +61,11 @@ class Store:
     def write_trial(self, record: Record) -> None:
         """Store a trial's record under its id, in place of any earlier one."""
         self._write("trials", record["id"], {"format": FORMAT, **record})
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder in which trials leave their state while they train."""
+        return self.folder / "checkpoints"
 
     def write_plan(self, plan: Record) -> None:
         """Store what an experiment asks for; the same plan is stored once."""
@@ -116,12 +122,17 @@ class Store:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file in one step: whoever reads sees all of it or none."""
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    write_file(path, lambda file: file.write(text.encode()))
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file in one step, by a function that is given it open."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False, indent=1)
-            file.write("\n")
+        with os.fdopen(handle, "wb") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -179,6 +190,7 @@ def _facts(record: Record | None) -> dict[str, Any]:
     seconds = record.get("curve", {}).get("seconds")
     facts["epoch_seconds"] = statistics.median(seconds) if seconds else None
     facts["processes"] = record.get("processes", 1)
+    facts["streamed"] = bool(record.get("streamed"))
     facts["passes"] = len(record.get("phases", ()))
     return facts
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,10 @@ from credbench.group import Group
 from credbench.images import PARTS, Dataset, Splits
 from credbench.metrics import Labels, Score, confusion, score
 from credbench.randomness import STREAMS, stream_seed
+from credbench.streams import Tidings
+
+if TYPE_CHECKING:
+    from credbench.checkpoints import Checkpoint
 
 
 @dataclass
@@ -50,6 +54,12 @@ class Outcome:
     """Whether the steps ran as captured graphs."""
     compile_seconds: float = 0.0
     """What capturing them took, before the clock of the first epoch."""
+    resumed: list[int] = field(default_factory=list)
+    """The epochs after which it was stopped and later went on."""
+    broken: int = 0
+    """How many images could not be read, so that another stood in; since it was last stopped."""
+    earlier_seconds: float = 0.0
+    """What the runs that were stopped took, up to what they left."""
 
     @property
     def training_seconds(self) -> float:
@@ -63,25 +73,45 @@ def train(
     device: torch.device,
     on_epoch: Callable[[], Any] = lambda: None,
     judged: Sequence[str] = PARTS,
+    checkpoint: Checkpoint | None = None,
+    note: Callable[[str], Any] = lambda line: None,
 ) -> list[Outcome]:
     """Train trials of one program together and return how each went, in order.
 
     The weights reported are judged on the parts of the data in `judged`, and on no other.
 
     A trial whose weights or validation loss stop being finite ends as `diverged`, with its
-    epoch; the others of its group go on.
+    epoch; the others of its group go on. With a checkpoint the training goes on from what it
+    holds, and leaves its state there now and then. `note` is told of images that cannot be read.
     """
     with torch.no_grad():
         there = {dataset: each.to(device) for dataset, each in splits.items()}
-        group = Group(trials, [there[trial.dataset] for trial in trials], device)
-        return _Run(group, on_epoch, judged).run()
+        tidings = Tidings(note)
+        group = Group(trials, [there[trial.dataset] for trial in trials], device, tidings)
+        try:
+            outcomes = _Run(group, on_epoch, judged, checkpoint).run()
+        finally:
+            group.close()
+    if tidings.broken:
+        note(f"{trials[0].label}: {len(tidings.broken)} images could not be read, others stood in")
+    for outcome in outcomes:
+        outcome.broken = len(tidings.broken)
+    return outcomes
 
 
 class _Run:
     """One training run of a group: epochs, their log, and the best weights so far."""
 
-    def __init__(self, group: Group, on_epoch: Callable[[], Any], judged: Sequence[str]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        on_epoch: Callable[[], Any],
+        judged: Sequence[str],
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
         self.group = group
+        self.checkpoint = checkpoint
+        self.began = time.perf_counter()
         self.judged = judged
         self.on_epoch = on_epoch
         self.outcomes = [Outcome() for _ in group.trials]
@@ -90,13 +120,52 @@ class _Run:
 
     def run(self) -> list[Outcome]:
         self.group.prepare()
-        for epoch in range(1, self.group.trials[0].epochs + 1):
+        for epoch in range(self._resume() + 1, self.group.trials[0].epochs + 1):
             if all(o.status == "diverged" for o in self.outcomes):
                 break
             self._epoch(epoch)
+            if self.checkpoint is not None and self.checkpoint.due():
+                self.checkpoint.write(self._tensors(), self._facts(epoch))
             self.on_epoch()
         self._report()
         return self.outcomes
+
+    def _resume(self) -> int:
+        """Take up what the checkpoint holds; return the last epoch it has seen, 0 without."""
+        held = None if self.checkpoint is None else self.checkpoint.read(self._tensors())
+        if held is None:
+            return 0
+        epoch: int = held["epoch"]
+        self.lowest = held["lowest"]
+        for outcome, facts in zip(self.outcomes, held["outcomes"], strict=True):
+            vars(outcome).update(facts, curve=Curve(**facts["curve"]))
+            outcome.resumed = [*outcome.resumed, epoch]
+        for _ in range(epoch):
+            self.on_epoch()
+        return epoch
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return, by name, every tensor that training on depends on."""
+        named = {f"descent.{k}": v for k, v in enumerate(self.group.descent.tensors())}
+        for when, weights in (("now", self.group.weights()), ("best", self.best)):
+            for part, tree in vars(weights).items():
+                named |= {f"{when}.{part}.{name}": leaf for name, leaf in tree.items()}
+        return {"steps": self.group.steps, **named}
+
+    def _facts(self, epoch: int) -> dict[str, Any]:
+        """Return what a checkpoint keeps beside tensors."""
+        seconds = time.perf_counter() - self.began
+        outcomes = [
+            {
+                "status": outcome.status,
+                "epoch": outcome.epoch,
+                "curve": vars(outcome.curve),
+                "resumed": outcome.resumed,
+                "earlier_seconds": outcome.earlier_seconds + seconds,
+            }
+            for outcome in self.outcomes
+        ]
+        return {"epoch": epoch, "lowest": self.lowest, "outcomes": outcomes}
 
     def _epoch(self, epoch: int) -> None:
         group = self.group
@@ -105,7 +174,7 @@ class _Run:
         seconds = now(group.device) - started
         training = None
         if seen is not None:
-            training = _error_and_loss(seen, group.data["train"].labels_at(group.order))
+            training = self._training(seen)
         predicted = group.predict("validation", group.weights())
         validation = _error_and_loss(predicted, group.data["validation"].labels)
         finite = self._finite()
@@ -119,6 +188,14 @@ class _Run:
             elif error < self.lowest[k]:
                 self.lowest[k], outcome.epoch = error, epoch
                 self._keep(k)
+
+    def _training(self, seen: Tensor) -> ErrorsAndLosses:
+        """Return error and loss of what an epoch has logged."""
+        train = self.group.data["train"]
+        if not train.streamed:
+            return _error_and_loss(seen, train.labels_at(self.group.order))
+        wrong, loss = seen.to(torch.float64).mean(0).tolist()
+        return [100 * wrong], [loss]
 
     def _log(
         self,
@@ -163,17 +240,19 @@ class _Run:
         done = [k for k, o in enumerate(self.outcomes) if o.status == "done"]
         if not done:
             return
-        classes = self.group.trials[0].dataset.classes
+        dataset = self.group.trials[0].dataset
+        classes, best = dataset.classes, 5 if dataset.top5 else 1
         for name in self.judged:
             part = self.group.data[name]
-            predicted = self.group.predict(name, self.best).argmax(-1).view(len(self.outcomes), -1)
-            expected = part.labels.expand(predicted.shape)
+            guesses = self.group.predict(name, self.best, lambda logits: _guesses(logits, best))
+            guesses = guesses.view(len(self.outcomes), -1, guesses.shape[-1])
+            expected = part.labels.expand(guesses.shape[:-1])
             for k in done:
                 labels: Labels = expected[k].cpu().numpy()
-                mine: Labels = predicted[k].cpu().numpy()
-                self.outcomes[k].scores[name] = score(labels, mine, classes)
+                ranked: Labels = guesses[k].cpu().numpy()
+                self.outcomes[k].scores[name] = score(labels, ranked, classes)
                 if name == "test":
-                    self.outcomes[k].confusion = confusion(labels, mine, classes)
+                    self.outcomes[k].confusion = confusion(labels, ranked[:, 0], classes)
 
 
 ErrorsAndLosses = tuple[list[float], list[float]]
@@ -185,6 +264,14 @@ def _error_and_loss(logits: Tensor, labels: Tensor) -> ErrorsAndLosses:
     error = 100 * (logits.argmax(-1) != labels).to(torch.float64).mean(-1)
     chosen = logits.log_softmax(-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
     return error.view(-1).tolist(), (-chosen.to(torch.float64).mean(-1)).view(-1).tolist()
+
+
+def _guesses(logits: Tensor, best: int) -> Tensor:
+    """Return the classes (…, best) that stand highest; of equals the first."""
+    if best == 1:
+        return logits.argmax(-1, keepdim=True)
+    ranked = logits.sort(dim=-1, descending=True, stable=True).indices
+    return ranked[..., :best]
 
 
 def now(device: torch.device) -> float:

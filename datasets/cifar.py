@@ -115,6 +115,7 @@ class Cifar100(Cifar10):
 
     name: ClassVar[str] = "cifar100"
     summary: ClassVar[str] = "60,000 colour photographs, 32x32, 100 classes"
+    top5: ClassVar[bool] = True
     labels: ClassVar[tuple[str, ...]] = (
         "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle",
         "bottle", "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle",

@@ -28,6 +28,7 @@ class TinyImagenet(Natural):
     examples: ClassVar[tuple[int, int]] = (100_000, 10_000)
     validation: ClassVar[int] = 5000
     padding: ClassVar[int] = 8
+    top5: ClassVar[bool] = True
 
     def files(self, data_dir: Path) -> Files | None:
         """Return the images as files: class folders, else the published layout, else None."""

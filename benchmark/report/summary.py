@@ -32,8 +32,11 @@ MEASURES = {
     "precision": "test_precision",
     "recall": "test_recall",
     "f1": "test_f1",
+    "top5": "test_top5",
 }
 """The estimates of a row, and the columns of `store.frame` they are of."""
+OPTIONAL = ("top5",)
+"""Those that only some datasets have; tables without them have no column for them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Row:
     """How many trials trained in one program, at most."""
     processes: int
     """How many processes trained one trial, at most."""
+    streamed: bool
+    """Whether images were read from disk in training."""
     surrogate: str
     unfinished: dict[str, int]
     """How many trials failed, diverged, are missing or not applicable."""
@@ -108,6 +113,7 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) 
         int(done["passes"].max()) if finished else 1,
         int(done["group"].max()) if finished else 1,
         int(done["processes"].max()) if finished else 1,
+        bool(done["streamed"].any()) if finished else False,
         next((mark for mark in trials["surrogate"] if mark), ""),
         {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
         "; ".join(dict.fromkeys(trials["reason"][trials["status"] == NOT_APPLICABLE])),
@@ -152,3 +158,8 @@ class Speller:
 def varying(rows: Sequence[Row]) -> list[str]:
     """Return the axes a table needs columns for."""
     return [axis for axis in AXES if axis in ALWAYS or len({row.setting[axis] for row in rows}) > 1]
+
+
+def measured(rows: Sequence[Row]) -> list[str]:
+    """Return the measures that a table of these rows has columns for."""
+    return [k for k in MEASURES if k not in OPTIONAL or any(row.estimates[k] for row in rows)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from credbench.report.statistics import Estimate
-from credbench.report.summary import MEASURES, Row, varying
+from credbench.report.summary import Row, measured, varying
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -23,6 +23,7 @@ _HEADINGS = {
     "precision": "precision %",
     "recall": "recall %",
     "f1": "F1 %",
+    "top5": "top-5 error %",
 }
 _SURROGATE, _UNTIMED, _PASSES = "†", "‡", "*"
 
@@ -77,12 +78,16 @@ class Table:
     def headings(self) -> list[str]:
         """Return the names of the columns."""
         axes = [axis.replace("_", " ") for axis in varying(self.rows)]
-        return [*axes, *_HEADINGS.values(), "s/epoch", "n"]
+        measures = [_HEADINGS[name] for name in measured(self.rows)]
+        return [*axes, *measures, "s/epoch", "n"]
 
     def cells(self) -> list[list[str]]:
         """Return the text of every cell."""
-        axes = varying(self.rows)
-        return [[*_names(row, axes), *_measures(row), _seconds(row), _n(row)] for row in self.rows]
+        axes, names = varying(self.rows), measured(self.rows)
+        return [
+            [*_names(row, axes), *_measures(row, names), _seconds(row), _n(row)]
+            for row in self.rows
+        ]
 
     def footnotes(self) -> list[str]:
         """Return what the marks mean, and the notes."""
@@ -118,6 +123,8 @@ class Table:
 def _untimed(row: Row) -> str:
     if row.processes > 1:
         return f"of the trials' own epochs, on {row.processes} processes"
+    if row.streamed:
+        return "of the trials' own epochs, reading images from disk included"
     together = f"; the time of a program of up to {row.group} of them" if row.group > 1 else ""
     return f"measured while other trials trained{together}"
 
@@ -131,12 +138,12 @@ def _names(row: Row, axes: Sequence[str]) -> list[str]:
     return [row.setting[axis] + (mark if axis == "algorithm" else "") for axis in axes]
 
 
-def _measures(row: Row) -> list[str]:
+def _measures(row: Row, names: Sequence[str]) -> list[str]:
     if row.refusal:
-        return ["not applicable", *["—"] * (len(MEASURES) - 1)]
+        return ["not applicable", *["—"] * (len(names) - 1)]
     if row.n == 0:
-        return [" ".join(row.unfinished), *["missing"] * (len(MEASURES) - 1)]
-    return [show(row.estimates[name]) for name in MEASURES]
+        return [" ".join(row.unfinished), *["missing"] * (len(names) - 1)]
+    return [show(row.estimates[name]) for name in names]
 
 
 def show(found: Estimate | None) -> str:
