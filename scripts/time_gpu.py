@@ -4,6 +4,7 @@
 captured    a captured step against the sum of its kernels' own times
 bandwidth   bytes that 64 replicas must move (28 a parameter and step) against a plain copy
 depth       rec-LRA with skips to every layer against backprop, one replica each
+images      ResNet-18 on random images of ImageNet's shape in bfloat16, rec-LRA against backprop
 grid        the paper's MLP grid, extrapolated from some epochs of every algorithm there is
 """
 
@@ -31,6 +32,9 @@ from credbench.training import now, train
 REGISTRY = Registry()
 BYTES_A_PARAMETER = 28
 """Read weight, update and two moments, write weight and two moments, four bytes each."""
+IMAGENET = 1_281_167
+"""Training images of ImageNet."""
+WIRINGS = ("rec-lra[gap=1,ends=channel]", "rec-lra[skips=groups,ends=channel]", "lra-e")
 GRID_ROWS, GRID_DATASETS, GRID_SEEDS, GRID_EPOCHS = 9, 2, 5, 100
 
 
@@ -112,6 +116,22 @@ def depth(device: torch.device, networks: Sequence[str], repeats: int) -> dict[s
     return found
 
 
+def images(device: torch.device, side: int, batch: int, repeats: int) -> dict[str, Any]:
+    """Compare wirings of rec-LRA with backprop on ResNet-18."""
+    given = {
+        "dataset": f"synthetic[shape=3x{side}x{side},classes=1000]", "batch-size": str(batch),
+        "network": "resnet[stem=imagenet]", "activation": "relu", "init": "he",
+        "dtype": "bfloat16",
+    }  # fmt: skip
+    groups = [trials(name, "", **given) for name in ("backprop", *WIRINGS)]
+    found = [step_seconds(each) for each in clock(groups, device, repeats, stages=("step",))]
+    for name, seconds in zip(("backprop", *WIRINGS), found, strict=True):
+        minutes = [IMAGENET / batch * each / 60 for each in seconds]
+        show(f"{name}: minutes for {IMAGENET:,} images of {side} px", spread(minutes), "<= 2.127")
+        show(f"{name} / backprop", ratio(seconds, found[0]), "<= 0.8")
+    return {"side": side, "batch": batch} | dict(zip(("backprop", *WIRINGS), found, strict=True))
+
+
 def grid(device: torch.device, hidden: str, epochs: int, limit: int | None) -> dict[str, Any]:
     """Extrapolate the paper's MLP grid from some epochs of each algorithm."""
     seconds = {}
@@ -143,6 +163,8 @@ def main() -> None:
     parser.add_argument("--hidden", default="256x5")
     parser.add_argument("--depths", nargs="+", default=["256x8", "256x64"])
     parser.add_argument("--replicas", type=int, default=64)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--limit", type=int, help="training images of the grid [default: all]")
     parser.add_argument("--repeats", type=int, default=7)
@@ -159,6 +181,7 @@ def main() -> None:
         "captured": captured(device, given.hidden, given.repeats),
         "bandwidth": bandwidth(device, given.hidden, given.replicas, given.repeats),
         "depth": depth(device, given.depths, given.repeats),
+        "images": images(device, given.side, given.batch, given.repeats),
         "grid": grid(device, given.hidden, given.epochs, given.limit),
     }
     record(given.folder, "gpu" if name == "cuda" else "gpu-script-on-cpu", name, content)

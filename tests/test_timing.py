@@ -202,8 +202,15 @@ def test_the_engines_share_is_measured(tmp_path):
 def test_the_gpu_script_runs_on_a_cpu(tmp_path):
     shown, record = run("time_gpu.py", "--device", "cpu", "--hidden", "8x2", "--depths", "8x2",
                         "8x4", "--replicas", 2, "--epochs", 1, "--limit", 64, "--repeats", 2,
-                        cwd=tmp_path)  # fmt: skip
-    for words in ("sum of its kernels", "bytes a second", "8x4: rec-LRA", "MLP grid"):
+                        "--side", 32, "--batch", 2, cwd=tmp_path)  # fmt: skip
+    expected = (
+        "sum of its kernels",
+        "bytes a second",
+        "8x4: rec-LRA",
+        "images of 32 px",
+        "MLP grid",
+    )
+    for words in expected:
         assert words in shown
     assert record["captured"]["kernel_seconds"] > 0
 
