@@ -110,14 +110,15 @@ class GroupNormalisation(Normalisation):
     def apply(
         self, maps: Tensor, gain: Tensor, bias: Tensor, kept: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Any]:
-        found, *saved = aten.native_group_norm(maps, 1 + gain, bias, *self._sizes(maps), EPS)
+        laid = _laid(maps, maps)
+        found, *saved = aten.native_group_norm(laid, 1 + gain, bias, *self._sizes(maps), EPS)
         return found, saved
 
     def pull(self, maps: Tensor, gain: Tensor, saved: Any, error: Tensor) -> Pulled:
         sizes = self._sizes(maps)
         return Pulled(
             *aten.native_group_norm_backward(
-                error.contiguous(), maps, *saved, 1 + gain, *sizes, [True, True, True]
+                _laid(error, maps), _laid(maps, maps), *saved, 1 + gain, *sizes, [True, True, True]
             )
         )
 
@@ -125,6 +126,16 @@ class GroupNormalisation(Normalisation):
     def _sizes(maps: Tensor) -> tuple[int, int, int, int]:
         n, channels, *sides = maps.shape
         return n, channels, prod(sides), gcd(channels, _GROUPS)
+
+
+def _laid(each: Tensor, maps: Tensor) -> Tensor:
+    """Return a tensor in the order of memory that torch's group norm takes for some maps.
+
+    Its kernels trust that order: channels last on CPU alone, and the same for all they are given.
+    """
+    last = maps.device.type == "cpu" and maps.is_contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last if last else torch.contiguous_format
+    return each.contiguous(memory_format=order)
 
 
 NORMS: dict[str, Normalisation] = {"batch": BatchNormalisation(), "group": GroupNormalisation()}

@@ -243,6 +243,8 @@ def test_the_readmes_plugin_joins_list_and_table(credbench, tmp_path):
     grouped = {row["algorithm"]: row for row in rows(ran)}
     assert grouped["drtp"]["group"] == 2 and table["drtp"]["group"] == 1
     assert grouped["drtp"]["test_mean"] == pytest.approx(table["drtp"]["test_mean"], abs=2)
+    on_maps = ("-a", "drtp", "-n", "conv[filters=4c3s2,dense=none]", "-s", "1", "-e", "1")
+    credbench("run", *on_maps, "--plugin", plugin, "--no-timing", "--name", "maps")
 
 
 def test_a_changed_algorithm_is_stale_and_a_comment_is_no_change(credbench, tmp_path):

@@ -1,5 +1,6 @@
 """Networks on maps: products against torch's differentiation, learners against theory, float64."""
 
+import json
 import math
 
 import pytest
@@ -416,3 +417,22 @@ def test_a_network_that_cannot_be_is_one_line(spec, message, credbench):
 def test_images_too_small_for_the_strides_are_refused():
     with pytest.raises(RequestError, match="images of at least 17 pixels a side, these are 8x8"):
         make("network", "vgg").build((8, 8), 10, make("activation", "relu"))
+
+
+def test_describe_counts_masks_apart_and_the_network_they_stand_in_for(credbench):
+    known = json.loads(credbench("describe", "pnn-resnet", "--format", "json").stdout)
+    assert known["trainable"] == 8_745_130
+    assert known["never trained"] == 160 * 32**2 * 5 + 320 * 16**2 * 4 + 640 * 8**2 * 4 + (
+        1280 * 4**2 * 3
+    )
+    assert "11173962" in known["beside"]
+    feedback = known["feedback"]
+    dense, channel = (feedback[f"rec-lra[skips=groups{end}]"] for end in ("", ",ends=channel"))
+    assert channel < dense < feedback["dfa"]
+
+
+def test_replicas_of_networks_on_maps_are_trained_one_by_one(credbench, tmp_path):
+    given = ("run", "-n", "conv[filters=4c3s2,dense=none]", "-a", "backprop", "-e", "1")
+    credbench(*given, "--replicas", "2", "-s", "2", "--no-timing", "--name", "maps")
+    found = sorted((tmp_path / "results" / "maps" / "trials").glob("*.json"))
+    assert [json.loads(path.read_text())["group"] for path in found] == [1, 1]
