@@ -130,10 +130,10 @@ def whole(n: int) -> int:
     return n * _here.world.size if _here.share is None else _here.share.whole
 
 
-def mean_all(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def mean_all(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Return `mean_over` of each of some tensors, by one exchange of them all."""
     if _here.world.size == 1 or not tensors:
-        return dict(tensors)
+        return tensors
     flat = _mean(torch.cat([each.flatten() for each in tensors.values()]))
     parts = flat.split([each.numel() for each in tensors.values()])
     return {k: part.view(t.shape) for (k, t), part in zip(tensors.items(), parts, strict=True)}

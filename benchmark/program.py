@@ -46,6 +46,9 @@ class Program:
 
     def run(self, where: slice | Tensor) -> None:
         """Take the examples at some places of the epoch's order (a slice, or one by one)."""
+        if processes.current().size == 1:
+            self._run(where)
+            return
         with processes.sharing(self.share):
             self._run(self._own(where))
 
@@ -72,7 +75,9 @@ class Program:
             return
         if updates.params or updates.feedback or updates.state:
             group.idle = False
-        changes = raised({**updates.params, **updates.feedback})
+        changes: Mapping[str, Tensor] = {**updates.params, **updates.feedback}
+        if self._dtype != "float32":
+            changes = raised(changes)
         group.descent.step(processes.mean_all(changes))
         for name, value in updates.state.items():
             group.state[name].copy_(value)
