@@ -208,8 +208,7 @@ class LraE(Learner):
         i, found = wave.layers[0], []
         if wave.mirrors:
             synapse = {"weight": step.feedback[f"E{i}"]}
-            signal = self.beta * errors[i + 1]
-            carried, _ = step.net.pull(step.params, a, i + 1, signal, synapse)
+            carried, _ = step.net.pull(step.params, a, i + 1, errors[i + 1], synapse, self.beta)
             found.append(carried if wave.via == "mirror" else carried.unsqueeze(0))
         z = _of(a.z, wave)
         for j, name in wave.skips(step.net.depth).items():
@@ -231,7 +230,8 @@ class LraE(Learner):
         if not names:
             return {}
         post = self._post(step, a, wave, errors, move)
-        ends = post.flatten(3).sum(-1) if wave.via == "channel" else in_line(post)
+        channels = wave.via == "channel" and post.ndim > 3
+        ends = post.flatten(3).sum(-1) if channels else in_line(post)
         return {name: (in_line(errors[j]) / len(step.x)).T @ ends for j, name in names.items()}
 
     def _post(self, step: Step, a: Activities, wave: Wave, errors: Layers, move: Tensor) -> Tensor:

@@ -156,12 +156,17 @@ class RecLra(LraE):
     def refuses(self, network: Architecture, activation: Activation) -> str:
         """Edges must fit the layers there are, and each layer must hear from somewhere."""
         widths, hidden = network.widths, network.hidden_layers
+        if self.ends == "channel" and not network.convolutional:
+            return "its skips lead to channels, and the network has none: give ends=dense"
         if self.edges:
             return _misfit(_numbered(self.edges, hidden + 1), hidden + 1)
         if self.skips == "groups" and not network.residual:
             return "its skips lead to residual groups, and the network has none"
-        if self.inside == "hebbian" and network.convolutional and self.skips != "groups":
-            return "its errors pass as they are within residual groups: give skips=groups"
+        if self.inside == "hebbian" and network.convolutional:
+            if self.skips != "groups":
+                return "its errors pass as they are within residual groups: give skips=groups"
+            if not network.groups_alike:
+                return "its errors pass as they are, and the layers of a group differ in shape"
         groups = [widths[k : k + self.gap] for k in range(0, len(widths), self.gap)]
         whole = [group for group in groups if len(group) == self.gap]
         if self.inside == "hebbian" and any(len(set(group)) > 1 for group in whole):

@@ -31,7 +31,7 @@ class Block(ABC):
     The vector-Jacobian products are derived by differentiation here; a subclass overrides
     them where a hand-written one is shorter or faster. One that would otherwise compute parts
     of its forward pass again overrides `run` as well; the trace that this returns is then given
-    to its products.
+    to its products, and a factor on the error, if any, behind it to `adjoint`.
     """
 
     def __init__(

@@ -84,7 +84,8 @@ class FilterPath:
     def gradient(self, arrays: Arrays, path: _Path, error: Tensor) -> dict[str, Tensor]:
         """Return the batch means for every array."""
         n, there = len(error), self.at_filter(arrays, path, error)
-        found = {self._weight: self.filter.push(arrays[self._weight], path.entered, there) / n}
+        weight = arrays[self._weight]
+        found = {self._weight: self.filter.push(weight, path.entered, there).to(weight.dtype) / n}
         if self.norm is None:
             return {**found, self._bias: self.filter.sum_bias(error) / n}
         pulled = self._pull(arrays, path, error)
@@ -207,6 +208,9 @@ class MapBlock(Block):
 
     def _before_pool(self, trace: Trace, error: Tensor) -> Tensor:
         """Return an error at the output carried through the pooling."""
+        if error.shape[1:] != self.shape_out:  # torch's kernels would read past the end
+            given = tuple(error.shape[1:])
+            raise ValueError(f"an error of shape {given} was given for maps of {self.shape_out}")
         if self.pool is None:
             return error
         if trace.unpooled is None or trace.unpooled[0] is not error:
@@ -222,7 +226,13 @@ class MapBlock(Block):
     def _traced(
         self, arrays: Arrays, below: Tensor, earlier: Tensor | None, trace: Trace | None
     ) -> Trace:
+        if trace is None and self._linear:  # its products need nothing of the forward pass
+            return Trace(_Path(self.path.filter.enter(arrays, below), below, None))
         return trace or self.run(arrays, below, earlier)[1]
+
+    @property
+    def _linear(self) -> bool:
+        return self.path.norm is None and self.pool is None and self.shortcut is None
 
     def gradient(
         self,
@@ -247,8 +257,9 @@ class MapBlock(Block):
         earlier: Tensor | None = None,
         feedback: Arrays | None = None,
         trace: Trace | None = None,
+        scale: float | Tensor = 1,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the error below and at the earlier activity.
+        """Return the error, times a scale, below and at the earlier activity.
 
         Feedback stands for the filters alone; the derivatives of normalisation and pooling stay
         their own. A shortcut with a filter carries nothing by feedback that has none for it.
@@ -256,13 +267,13 @@ class MapBlock(Block):
         trace = self._traced(arrays, below, earlier, trace)
         by = arrays if feedback is None else feedback
         there = self.path.at_filter(arrays, trace.main, self._before_pool(trace, error))
-        down = self.path.adjoint(arrays, below, trace.main, by["weight"], there)
+        down = self.path.adjoint(arrays, below, trace.main, by["weight"], _scaled(there, scale))
         if earlier is None or not self.shortcut:
-            return down, None if earlier is None else error
+            return down, None if earlier is None else _scaled(error, scale)
         weight = self.shortcut.weight_in(by)
         if weight is None or trace.shortcut is None:
             return down, None
-        there = self.shortcut.at_filter(arrays, trace.shortcut, error)
+        there = _scaled(self.shortcut.at_filter(arrays, trace.shortcut, error), scale)
         return down, self.shortcut.adjoint(arrays, earlier, trace.shortcut, weight, there)
 
     def correlation(
@@ -298,6 +309,10 @@ class MapBlock(Block):
         if self.shortcut and trace.shortcut:
             found |= self.shortcut.statistics(kept, trace.shortcut)
         return found
+
+
+def _scaled(error: Tensor, scale: float | Tensor) -> Tensor:
+    return error if isinstance(scale, int) else error * scale
 
 
 def _pool_padding(size: int) -> int:

@@ -283,10 +283,20 @@ class Network:
         number: int,
         error: Tensor,
         feedback: Arrays | None = None,
+        scale: float | Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return a block's error carried to the activity below, and to the earlier one it reads."""
+        """Return a block's error carried to the activity below, and to the earlier one it reads.
+
+        With a `scale` it is so much of the error; a block with a trace then carries the error
+        itself as far as its own update needs it.
+        """
         block = self.blocks[number - 1]
         below, error, earlier, *trace = activities.given(block, number, error)
+        if scale is not None:
+            if trace:
+                trace.append(scale)
+            else:
+                error = scale * error
         return block.adjoint(params[number - 1], below, error, earlier, feedback, *trace)
 
     def correlation(
@@ -343,7 +353,7 @@ class Network:
 
 def _reaches(number: int, source: int, cuts: Collection[int]) -> bool:
     """Return whether an error passes from a block to a hidden layer that it reads."""
-    return source > 0 and not any(source <= cut < number for cut in cuts)
+    return source > 0 and not (cuts and any(source <= cut < number for cut in cuts))
 
 
 def _accumulate(sums: dict[int, Tensor], layer: int, error: Tensor) -> None:

@@ -13,7 +13,17 @@ from credbench.errors import RequestError
 from credbench.filters import Convolution, LocallyConnected, Perturbed
 from credbench.layers import as_maps
 from credbench.networks import Network
-from helpers import autograd, double, draw_params, generator, make, make_step, relative, slope
+from helpers import (
+    REGISTRY,
+    autograd,
+    double,
+    draw_params,
+    generator,
+    make,
+    make_step,
+    relative,
+    slope,
+)
 
 SMALL = (3, 8, 8)
 NETS = {
@@ -436,3 +446,34 @@ def test_replicas_of_networks_on_maps_are_trained_one_by_one(credbench, tmp_path
     credbench(*given, "--replicas", "2", "-s", "2", "--no-timing", "--name", "maps")
     found = sorted((tmp_path / "results" / "maps" / "trials").glob("*.json"))
     assert [json.loads(path.read_text())["group"] for path in found] == [1, 1]
+
+
+def test_an_error_of_another_shape_is_refused():
+    net = build("resnet")
+    params, backprop = params_of(net), make("algorithm", "backprop")
+    step = step_of(net, backprop, params)
+    a = step.forward()
+    with pytest.raises(ValueError, match=r"an error of shape \(4, 4, 4\) was given for maps of"):
+        net.pull(step.params, a, 2, a.z[2][..., :4, :4])
+
+
+@pytest.mark.parametrize("network, algorithm, message", [
+    ("resnet[depth=50,width=2]", "rec-lra[skips=groups,inside=hebbian]", "differ in shape"),
+    ("resnet[depth=10,width=2]", "rec-lra[inside=hebbian]", "give skips=groups"),
+    ("conv[filters=4c3]", "rec-lra[skips=groups]", "the network has none"),
+    ("mlp", "rec-lra[ends=channel]", "the network has none"),
+    ("vgg", "target-prop", "transposed filters"),
+    ("resnet[depth=10,width=2]", "target-prop", "read one activity"),
+])  # fmt: skip
+def test_what_a_network_does_not_have_is_not_applicable(network, algorithm, message, credbench):
+    given = ("-d", "synthetic[shape=3x32x32]", "-n", network, "-a", algorithm, "--dry-run")
+    ran = credbench("run", *given, code=2)
+    assert message in ran.stderr and ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("algorithm", ("rec-lra[ends=channel]", "rec-lra[gap=1,chained=true]"))
+def test_skips_end_in_dense_layers_above_maps(algorithm):
+    net = build("conv")
+    params, learner = params_of(net), REGISTRY.axis("algorithm", algorithm)[0]
+    updates = learner.updates(step_of(net, learner, params))
+    assert updates.params.keys() == net.leaves.keys()

@@ -32,6 +32,11 @@ class Architecture(Component, ABC):
     """Whether maxima are taken between layers."""
 
     @property
+    def groups_alike(self) -> bool:
+        """Whether the layers of each residual group, and the one below the first, are alike."""
+        return True
+
+    @property
     def usual(self) -> tuple[Shape, int]:
         """The shape of the images, and the classes, that `describe` counts parameters on."""
         return (28, 28), 10

@@ -52,6 +52,11 @@ class _Residual(ConvolutionalArchitecture):
         return self.norm != "none"
 
     @property
+    def groups_alike(self) -> bool:
+        """Bottlenecks differ within."""
+        return self.depth != _BOTTLENECK
+
+    @property
     def usual(self) -> tuple[tuple[int, ...], int]:
         """The form of the data that the stem is for."""
         return super().usual if self.stem == "cifar" else ((3, 224, 224), 1000)
