@@ -42,6 +42,7 @@ class Checkpoint:
         self._made_by = {
             "trials": [trial.id for trial in trials],
             "source": [source_hash(type(trial.algorithm)) for trial in trials],
+            "data": [[t.dataset.origin, *t.dataset.examples] for t in trials],
             "device": device,
         }
         self._note = note

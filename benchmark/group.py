@@ -29,8 +29,8 @@ from credbench.streams import Stream, Tidings, Walk, stream
 
 _EVALUATION_BATCH = 2000
 _EVALUATED_AT_ONCE = 16_000
-_EVALUATED_UNITS = 2**24
-"""Units of all layers that a chunk of an evaluation has at most: 64 MiB for h, and for z."""
+_EVALUATED_UNITS = {"cpu": 2**24, "cuda": 2**28}
+"""Units of all layers that a chunk of an evaluation has at most: on CPU 64 MiB for h, and for z."""
 
 Tree = dict[str, Tensor]
 
@@ -102,7 +102,7 @@ class Group:
         """The logits made in this epoch (replicas, n, classes), or what is logged of them, in
         that order; zero for the examples that other processes take."""
         units = sum(self.net.width(k) for k in range(self.net.depth + 1))
-        self._evaluated = max(1, min(_EVALUATION_BATCH, _EVALUATED_UNITS // units))
+        self._evaluated = max(1, min(_EVALUATION_BATCH, _EVALUATED_UNITS[device.type] // units))
         self.idle = True
         """Whether no step has changed anything yet."""
         self.captured = device.type == "cuda" and self.learner.capabilities.capturable
@@ -130,13 +130,16 @@ class Group:
     def _make_descent(self) -> Descent:
         axes = 0 if self.single else 1
         dims = {k: v.ndim - axes - 1 for k, v in self.params.items()}
+        mirrored = {b.shapes[array] for b in self.net.blocks for array in b.carriers}
         for name, entry in self.feedback.items():
             own = entry.ndim - axes
-            dims[name] = own - 1 if own > 2 else own
+            dims[name] = own if own < 3 or entry.shape[axes:] in mirrored else own - 1
         rates = {name: [1.0] * len(self.trials) for name in self.params}
         rates |= {k: [t.algorithm.rate(k) for t in self.trials] for k in self.feedback}
+        frozen = {k for k, leaf in self.net.leaves.items() if leaf.array in self.net.frozen(leaf)}
+        learned = {k: v for k, v in self.params.items() if k not in frozen}
         return Descent(
-            self.params | self.feedback,
+            learned | self.feedback,
             dims,
             [t.optimizer for t in self.trials],
             rates,

@@ -138,8 +138,9 @@ class Learner(Component, ABC):
     def init_feedback(self, net: Network, generator: torch.Generator) -> dict[str, Tensor]:
         """Return what the learner keeps beside the network, drawn from `generator`, on CPU.
 
-        An entry of one or two dimensions is one array; with three or more its first axis
-        stacks equal-shaped arrays (re-projection takes one norm for each).
+        An entry of one or two dimensions, or of the shape of a block's weight, is one array;
+        with three or more its first axis stacks equal-shaped arrays (re-projection takes one
+        norm for each).
         """
         return {}
 

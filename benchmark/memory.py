@@ -81,7 +81,7 @@ def _batch(trial: Trial) -> int:
 
 def _weight_bytes(trial: Trial, net: Network) -> int:
     # Weights, their update, the best epoch's copy, a copy on the host, and the moments.
-    copies, own = 4 + trial.optimizer.moments, net.count()
+    copies, own = 4 + trial.optimizer.moments, net.count() + net.count_frozen()
     # Counting feedback takes torch a second to set up; a small network's is no larger than this.
     feedback = count_feedback(trial, net) if own * _FLOAT > _SMALL else 2 * own
     return copies * _FLOAT * (own + feedback)

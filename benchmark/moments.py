@@ -17,6 +17,7 @@ from torch import Tensor
 
 from credbench import processes
 from credbench.normalization import EPS, MOMENTUM
+from credbench.precision import precise
 
 aten = torch.ops.aten
 _GROUPS = 32
@@ -66,11 +67,12 @@ class BatchNormalisation(Normalisation):
         if kept is not None:
             return torch.batch_norm(maps, 1 + gain, bias, *kept, False, 0.0, EPS, False), None
         if processes.current().size > 1:
-            mean = processes.mean_over(maps.mean(_AXES))
-            variance = processes.mean_over((maps - _wide(mean)).square().mean(_AXES))
+            values = precise(maps)
+            mean = processes.mean_over(values.mean(_AXES))
+            variance = processes.mean_over((values - _wide(mean)).square().mean(_AXES))
             saved = [mean, (variance + EPS).rsqrt()]
-            normal = (maps - _wide(mean)) * _wide(saved[1])
-            return torch.addcmul(_wide(bias), normal, _wide(1 + gain)), saved
+            normal = (values - _wide(mean)) * _wide(saved[1])
+            return torch.addcmul(_wide(bias), normal, _wide(1 + gain)).to(maps.dtype), saved
         found, *saved = aten.native_batch_norm(maps, 1 + gain, bias, None, None, True, 0.0, EPS)
         return found, saved
 
@@ -86,10 +88,11 @@ class BatchNormalisation(Normalisation):
     @staticmethod
     def _pull_apart(maps: Tensor, gain: Tensor, saved: Any, error: Tensor) -> Pulled:
         mean, scale = map(_wide, saved)
+        error = precise(error)
         normal, own = (maps - mean) * scale, error * _wide(1 + gain)
         level = processes.mean_over(own.mean(_AXES, keepdim=True))
         along = processes.mean_over((own * normal).mean(_AXES, keepdim=True))
-        pulled = (own - level - normal * along) * scale
+        pulled = ((own - level - normal * along) * scale).to(maps.dtype)
         return Pulled(pulled, (error * normal).sum(_AXES), error.sum(_AXES))
 
     def statistics(self, maps: Tensor, saved: Any, kept: tuple[Tensor, Tensor]) -> list[Tensor]:
@@ -112,15 +115,14 @@ class GroupNormalisation(Normalisation):
     ) -> tuple[Tensor, Any]:
         laid = _laid(maps, maps)
         found, *saved = aten.native_group_norm(laid, 1 + gain, bias, *self._sizes(maps), EPS)
-        return found, saved
+        return found.to(maps.dtype), saved
 
     def pull(self, maps: Tensor, gain: Tensor, saved: Any, error: Tensor) -> Pulled:
-        sizes = self._sizes(maps)
-        return Pulled(
-            *aten.native_group_norm_backward(
-                _laid(error, maps), _laid(maps, maps), *saved, 1 + gain, *sizes, [True, True, True]
-            )
+        laid, sizes = _laid(maps, maps), self._sizes(maps)
+        error, *own = aten.native_group_norm_backward(
+            _laid(error, maps), laid, *saved, 1 + gain, *sizes, [True, True, True]
         )
+        return Pulled(error.to(maps.dtype), *own)
 
     @staticmethod
     def _sizes(maps: Tensor) -> tuple[int, int, int, int]:
@@ -132,7 +134,9 @@ def _laid(each: Tensor, maps: Tensor) -> Tensor:
     """Return a tensor in the order of memory that torch's group norm takes for some maps.
 
     Its kernels trust that order: channels last on CPU alone, and the same for all they are given.
+    Those of CUDA want all of it in one type, too.
     """
+    each = each if maps.device.type == "cpu" else precise(each)
     last = maps.device.type == "cpu" and maps.is_contiguous(memory_format=torch.channels_last)
     order = torch.channels_last if last else torch.contiguous_format
     return each.contiguous(memory_format=order)

@@ -343,8 +343,12 @@ class Network:
         return sum(
             len(leaf.blocks) * math.prod(leaf.shape)
             for leaf in self.leaves.values()
-            if leaf.array not in self.blocks[leaf.blocks[0] - 1].frozen
+            if leaf.array not in self.frozen(leaf)
         )
+
+    def frozen(self, leaf: Leaf) -> frozenset[str]:
+        """Return the arrays that no learner changes, of the blocks that a leaf is of."""
+        return self.blocks[leaf.blocks[0] - 1].frozen
 
     def count_frozen(self) -> int:
         """Return how many numbers the arrays hold that no learner changes."""

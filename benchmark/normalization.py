@@ -16,6 +16,7 @@ from torch import Tensor
 
 from credbench import processes
 from credbench.blocks import Arrays, Block, Dense, Shape
+from credbench.precision import precise
 
 if TYPE_CHECKING:
     from credbench.layers import Layers
@@ -51,7 +52,7 @@ class _NormDense(Dense):
 
     def _normal(self, arrays: Arrays, below: Tensor) -> tuple[Tensor, Tensor]:
         """Return N(W z) and one over the standard deviation."""
-        linear = below @ arrays["weight"].T
+        linear = precise(below @ arrays["weight"].T)
         mean, variance = self.moments(arrays, linear)
         scale = (variance + EPS).rsqrt()
         return (linear - mean) * scale, scale
@@ -136,6 +137,6 @@ class BatchNormDense(_NormDense):
     ) -> dict[str, Tensor]:
         """Return the kept moments a tenth of the way to the batch's; the variance unbiased."""
         n = processes.whole(len(below))
-        mean, variance = self.moments(arrays, below @ arrays["weight"].T)
+        mean, variance = self.moments(arrays, precise(below @ arrays["weight"].T))
         own = {"mean": mean[0], "variance": variance[0] * (n / max(n - 1, 1))}
         return {k: kept[k].lerp(own[k], MOMENTUM) for k in kept}

@@ -74,8 +74,12 @@ def pending(experiment: Experiment, store: Store, retry_failed: bool = False) ->
 
 
 def is_stale(record: Record, trial: Trial) -> bool:
-    """Return whether a record was made by a different version of its algorithm's source."""
-    return bool(record["source"] != source_hash(type(trial.algorithm)))
+    """Return whether a record is of another version of its algorithm's source, or of other data.
+
+    Class folders and published files are other data, though they go by one name.
+    """
+    other = record.get("origin", "") != trial.dataset.origin
+    return other or bool(record["source"] != source_hash(type(trial.algorithm)))
 
 
 def run(experiment: Experiment, store: Store, options: Options, events: Events) -> None:
@@ -225,7 +229,8 @@ class Job:
         ]
         for record in records:
             self.store.write_trial(record)
-        checkpoint.remove()
+        if not any(isinstance(outcome, Exception) for outcome in outcomes):
+            checkpoint.remove()  # what failed may go on from it: the reason may have passed
         return records
 
     def _load(self, group: Sequence[Trial]) -> dict[Dataset, Splits]:

@@ -188,6 +188,8 @@ class Stream:
         """Take a part whose labels are on the device, and the size of a training batch."""
         self.labels = part.y.clone()
         """The labels (n,); one changes where another image stands in."""
+        self._instead: dict[int, int] = {}
+        """The places at which another image stands in, from when its own could not be read."""
         self._part, self._peak, self._channels = part, peak, channels
         self._loader, self._tidings = loader, tidings
         self._eye = one_hot(part.dataset.classes, self.labels.device)
@@ -275,7 +277,11 @@ class Stream:
         def keys() -> Iterator[list[Key]]:
             for places in batches:
                 asked.append(list(places))
-                yield [(self._part.path(place), seed(place)) for place in places]
+                found = (self._instead.get(place, place) for place in places)
+                yield [
+                    (self._part.path(k), seed(place))
+                    for k, place in zip(found, places, strict=True)
+                ]
 
         for images, broken in self._loader.read(keys()):
             places = asked.popleft()
@@ -290,6 +296,7 @@ class Stream:
             found = self._loader.reader[self._part.path(other), seed]
             if isinstance(found, Tensor):
                 self.labels[place] = self._part.y[other]
+                self._instead[place] = other
                 self._tidings.tell(self._part.path(place), reason, self._part.path(other))
                 return found
         raise RequestError(

@@ -5,13 +5,14 @@
 
 By default ResNet-18 is trained with backprop for 90 epochs; every option of `credbench run`, such
 as --algorithm, --network, --epochs or --seeds, may be given in place of that. Killed at any time,
-the same command goes on from the last checkpoint. A folder without a val part is a sample to try
+the same command goes on from the last whole epoch. A folder without a val part is a sample to try
 this on: the first image of each class then serves as val, too, and two epochs are trained.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,8 +56,10 @@ def _with_val(photographs: Path) -> Path:
     copy = _SAMPLE.resolve()
     (copy / "imagenet").mkdir(parents=True, exist_ok=True)
     _link(copy / "imagenet" / "train", photographs / "train")
+    shutil.rmtree(copy / "imagenet" / "val", ignore_errors=True)  # links to another sample
     for place in sorted((photographs / "train").iterdir()):
-        images = sorted(place.iterdir()) if place.is_dir() else []
+        found = place.iterdir() if place.is_dir() else []
+        images = sorted(each for each in found if not each.name.startswith("."))
         if images:
             here = copy / "imagenet" / "val" / place.name
             here.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,12 @@ from torch.nn import functional
 from credbench.blocks import Dense
 from credbench.convolution import Head, MapBlock
 from credbench.errors import RequestError
+from credbench.experiment import make_experiment
 from credbench.filters import Convolution, LocallyConnected, Perturbed
+from credbench.group import Group
 from credbench.layers import as_maps
 from credbench.networks import Network
+from credbench.timing import random_data
 from helpers import (
     REGISTRY,
     autograd,
@@ -477,3 +480,24 @@ def test_skips_end_in_dense_layers_above_maps(algorithm):
     params, learner = params_of(net), REGISTRY.axis("algorithm", algorithm)[0]
     updates = learner.updates(step_of(net, learner, params))
     assert updates.params.keys() == net.leaves.keys()
+
+
+@pytest.mark.parametrize("name", ("conv", "local"))
+def test_feedback_that_mirrors_a_filter_is_reprojected_as_the_filter_is(name):
+    """A step of SGD with a small c moves every matrix by lr · c, those of E as those of W."""
+    network = NETS[name] | {"dense": "none"}
+    spelled = ",".join(f"{k}={v}" for k, v in network.items())
+    settings = {"algorithm": "lra-e[gamma=1]", "dataset": "synthetic[shape=3x8x8,images=100]",
+                "network": f"{name}[{spelled}]", "optimizer": "sgd[lr=0.5]", "seeds": "1",
+                "clip-norm": "1e-6"}  # fmt: skip
+    members = list(make_experiment(REGISTRY, settings).trials)
+    device = torch.device("cpu")
+    with torch.no_grad():
+        data = random_data({t.dataset: t for t in members}, device)
+        group = Group(members, [data[t.dataset] for t in members], device)
+        group.shuffle(1)
+        before = {k: v.clone() for k, v in (group.params | group.feedback).items()}
+        group.program("train", members[0].batch_size)(0)
+        for key in ("E1", "weight.2"):
+            moved = (group.params | group.feedback)[key] - before[key]
+            assert float(moved.norm()) == pytest.approx(0.5e-6, rel=0.1), key

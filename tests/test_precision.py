@@ -11,6 +11,7 @@ NETWORKS = {
     "resnet": {"depth": 10, "width": 4},
     "pnn-resnet": {"depth": 10, "masks": 4},
     "vgg": {"width": 4},
+    "mlp": {"hidden": "8x2", "norm": "batch"},
 }
 
 

@@ -231,6 +231,10 @@ def test_who_stands_in_brings_its_label(tmp_path):
         else:
             assert stream.labels[place] == part.y[place]
     assert changed in (1, 2)  # one of them may be held out
+    for name in ("n02_3.JPEG", "n05_7.JPEG"):  # that it can be read again changes nothing
+        (broken,) = (folder / "imagenet/train").glob(f"*/{name}")
+        broken.write_bytes(next(p for p in broken.parent.iterdir() if p != broken).read_bytes())
+    assert torch.equal(torch.cat(list(stream.runs([(0, len(stream))]))), whole)
 
 
 def test_a_part_without_any_image_to_read_ends_the_run(tmp_path):
