@@ -98,6 +98,19 @@ Replicas = Annotated[
         help="Trials trained in one program [default: by device and network].",
     ),
 ]
+Compare = Annotated[
+    bool,
+    typer.Option("--compare", help="With each row's paired difference from the best."),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        metavar="POINTS",
+        help="What is equivalent: differences below it [default: 0.5].",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")]
 Device = Annotated[
     str | None,
@@ -156,6 +169,8 @@ def run(
         bool, typer.Option("--tuned", help="Use the settings that 'credbench tune' found.")
     ] = False,
     dry_run: DryRun = False,
+    compare: Compare = False,
+    margin: Margin = None,
     format: Format = "table",
 ) -> None:
     """Train every combination asked for, and print the table.
@@ -177,6 +192,7 @@ def run(
         timing=not no_timing,
         dry_run=dry_run,
         format=format,
+        margin=_margin(margin, compare),
     )
     raise typer.Exit(code)
 
@@ -383,6 +399,8 @@ def table(
     published: Annotated[
         bool, typer.Option("--published", help="With the published test errors, where known.")
     ] = False,
+    compare: Compare = False,
+    margin: Margin = None,
     format: Format = "table",
 ) -> None:
     """Print the table of an experiment from its records."""
@@ -390,11 +408,14 @@ def table(
 
     if trials and published:
         raise RequestError("--trials with --published: published numbers are of settings; give one")
+    if trials and (compare or margin is not None):
+        raise RequestError("--trials with --compare: rows are compared, not trials; give one")
     if trials:
         print_trials(results_dir or Path("results"), name, format)
     else:
         results = results_dir or Path("results")
-        print_tables(_registry(plugin), results, name, format, published)
+        points = _margin(margin, compare)
+        print_tables(_registry(plugin), results, name, format, published, points)
 
 
 @app.command()
@@ -452,6 +473,17 @@ def _start(
             f"{command} on {processes} processes: only 'credbench run' takes several; "
             "start it without torchrun"
         )
+
+
+def _margin(given: float | None, compare: bool) -> float | None:
+    """Return the margin of equivalence in points, or None where nothing is compared."""
+    from credbench.report.statistics import MARGIN
+
+    if given is None:
+        return MARGIN if compare else None
+    if not 0 < given <= 100:
+        raise RequestError(f"--margin {given:g}: expected points of error above 0, at most 100")
+    return given
 
 
 def _registry(plugins: list[Path] | None) -> Registry:

@@ -36,10 +36,13 @@ def run_experiment(
     timing: bool,
     dry_run: bool,
     format: str,
+    margin: float | None = None,
 ) -> int:
     """Plan, run what is missing, print the table; return the exit code."""
     with one_voice():
-        return _run_experiment(file, options, plugins, retry_failed, timing, dry_run, format)
+        return _run_experiment(
+            file, options, plugins, retry_failed, timing, dry_run, format, margin
+        )
 
 
 def _run_experiment(
@@ -50,6 +53,7 @@ def _run_experiment(
     timing: bool,
     dry_run: bool,
     format: str,
+    margin: float | None,
 ) -> int:
     check_format(format)
     asked = configure(file, options)
@@ -72,7 +76,7 @@ def _run_experiment(
         return 0
     with together.joined(how):
         execute(experiment, store, how)
-        return together.told(lambda: _finish(experiment, store, registry, format))
+        return together.told(lambda: _finish(experiment, store, registry, format, margin))
 
 
 def check_format(format: str) -> None:
@@ -173,9 +177,11 @@ def execute(experiment: Experiment, store: Store, how: Options) -> None:
     warn(store.problems)
 
 
-def _finish(experiment: Experiment, store: Store, registry: Registry, format: str) -> int:
+def _finish(
+    experiment: Experiment, store: Store, registry: Registry, format: str, margin: float | None
+) -> int:
     records = store.trials()
-    show([_table(store, experiment.planned, records, registry)], format)
+    show([_compared(_table(store, experiment.planned, records, registry), margin)], format)
     mine = [records[trial.id] for trial in experiment.trials]
     unfinished = [record for record in mine if record["status"] != "done"]
     if format == "table":
@@ -197,7 +203,7 @@ def print_trials(results_dir: Path, name: str | None, format: str) -> None:
     if format not in ("csv", "json"):
         raise RequestError(f"--trials with --format {format}: expected csv or json")
     parts = []
-    for store in _stores(results_dir, name):
+    for store in stores(results_dir, name):
         records = store.trials()
         part = frame(store.planned(records), records, store.timings(), store.refusals())
         part.insert(0, "experiment", store.name)
@@ -209,21 +215,37 @@ def print_trials(results_dir: Path, name: str | None, format: str) -> None:
 
 
 def print_tables(
-    registry: Registry, results_dir: Path, name: str | None, format: str, published: bool = False
+    registry: Registry,
+    results_dir: Path,
+    name: str | None,
+    format: str,
+    published: bool = False,
+    margin: float | None = None,
 ) -> None:
-    """Print the tables of one experiment, or of all, from their records."""
+    """Print the tables of one experiment, or of all, from their records.
+
+    With a margin, in points, rows are compared with the best of those like them.
+    """
     check_format(format)
-    tables = []
-    for store in _stores(results_dir, name):
+    tables: list[Printable] = []
+    for store in stores(results_dir, name):
         records = store.trials()
         made = _table(store, store.planned(records), records, registry)
         if published:
             from credbench.report.published import PublishedTable
 
             made = PublishedTable(made.title, made.rows, made.notes)
-        tables.append(made)
+        tables.append(_compared(made, margin))
         warn(store.problems)
     show(tables, format)
+
+
+def _compared(table: Table, margin: float | None) -> Printable:
+    if margin is None:
+        return table
+    from credbench.report.best import BestTable
+
+    return BestTable(table, margin)
 
 
 def plot(
@@ -238,7 +260,7 @@ def plot(
 
     if measure not in MEASURES:
         raise unknown("measure", measure, MEASURES)
-    (store,) = _stores(results_dir, name)
+    (store,) = stores(results_dir, name)
     records = store.trials()
     in_order = [records[id] for id in store.planned(records) if id in records]
     found = [record for record in in_order if record.get("curve", {}).get("seconds")]
@@ -258,7 +280,8 @@ def plot(
     return paths
 
 
-def _stores(results_dir: Path, name: str | None) -> list[Store]:
+def stores(results_dir: Path, name: str | None) -> list[Store]:
+    """Return the experiment of a name, or all; raises `RequestError` where there is none."""
     known = experiments(results_dir)
     if name is not None and name not in known:
         raise unknown(f"experiment in {results_dir}:", name, known)
@@ -276,9 +299,21 @@ def _table(
     records: Mapping[str, Record],
     registry: Registry,
 ) -> Table:
-    from credbench import environment
     from credbench.report.summary import summarise
     from credbench.report.tables import Table
+
+    rows = summarise(frame(planned, records, store.timings(), store.refusals()), registry)
+    return Table(store.name, rows, origins_of(store, planned, records, registry))
+
+
+def origins_of(
+    store: Store,
+    planned: Mapping[str, Mapping[str, Any]],
+    records: Mapping[str, Record],
+    registry: Registry,
+) -> list[str]:
+    """Return what trials were read from, ran on and were asked for by, in sentences."""
+    from credbench import environment
 
     timings = store.timings()
     used = {records[id]["environment"] for id in planned if id in records}
@@ -292,9 +327,8 @@ def _table(
         commands[f"{stale} trials are stale: made by another version of their algorithm."] = None
     settings = {setting_of(planned[id]) for id in planned if id in records}
     loads = _loads([t for key, t in timings.items() if key[:-1] in settings], store)
-    rows = summarise(frame(planned, records, timings, store.refusals()), registry)
     origins = origin_notes([records[id] for id in planned if id in records])
-    return Table(store.name, rows, [*origins, *hardware, *loads, *commands])
+    return [*origins, *hardware, *loads, *commands]
 
 
 def origin_notes(records: Iterable[Record]) -> list[str]:
@@ -357,7 +391,7 @@ def print_status(registry: Registry, results_dir: Path, name: str | None, format
     """Print how many trials of each experiment are done, failed, diverged, missing, stale."""
     as_json = plain(format)
     rows = []
-    for store in _stores(results_dir, name):
+    for store in stores(results_dir, name):
         rows.append({"experiment": store.name, **_tally(store, registry)})
         warn(store.problems)
     if as_json:

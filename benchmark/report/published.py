@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -11,10 +11,9 @@ from typing import Any
 import yaml
 
 from credbench.report.summary import Row
-from credbench.report.tables import Table
+from credbench.report.tables import Table, behind_test
 from credbench.spec import parse_axis
 
-_AFTER = "test error %"
 _HEADINGS = ("published %", "difference")
 
 
@@ -63,13 +62,13 @@ class PublishedTable(Table):
 
     def headings(self) -> list[str]:
         """Return the names of the columns, the published error behind the measured one."""
-        return _behind(super().headings(), super().headings(), _HEADINGS)
+        return behind_test(super().headings(), super().headings(), _HEADINGS)
 
     def cells(self) -> list[list[str]]:
         """Return the text of every cell."""
         headings = super().headings()
         return [
-            _behind(headings, cells, self._beside(row))
+            behind_test(headings, cells, self._beside(row))
             for row, cells in zip(self.rows, super().cells(), strict=True)
         ]
 
@@ -104,9 +103,3 @@ class PublishedTable(Table):
 
 def _note(cell: Cell) -> str:
     return f"{cell.source}; {cell.sure}"
-
-
-def _behind(headings: Sequence[str], values: Sequence[str], more: Sequence[str]) -> list[str]:
-    """Return a row's values with more put in behind the test error."""
-    place = headings.index(_AFTER) + 1
-    return [*values[:place], *more, *values[place:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from credbench.component import Component
@@ -67,6 +67,10 @@ class Row:
     """How many trials failed, diverged, are missing or not applicable."""
     refusal: str
     """Why the setting is not applicable; empty where it is."""
+    tests: dict[int, float] = field(default_factory=dict)
+    """The test errors of finished trials in percent, by seed."""
+    ids: tuple[str, ...] = ()
+    """The ids of its trials."""
 
     @property
     def n(self) -> int:
@@ -117,7 +121,17 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) 
         next((mark for mark in trials["surrogate"] if mark), ""),
         {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
         "; ".join(dict.fromkeys(trials["reason"][trials["status"] == NOT_APPLICABLE])),
+        _by_seed(done),
+        tuple(trials["id"]),
     )
+
+
+def _by_seed(done: DataFrame) -> dict[int, float]:
+    tested = done[done[MEASURES["test"]].notna()]
+    return {
+        int(seed): float(error)
+        for seed, error in zip(tested["seed"], tested[MEASURES["test"]], strict=True)
+    }
 
 
 def _seconds(done: DataFrame) -> tuple[Spread | None, bool]:

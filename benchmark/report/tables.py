@@ -167,6 +167,12 @@ def _n(row: Row) -> str:
     return f"{row.n} of {row.planned} ({left})"
 
 
+def behind_test(headings: Sequence[str], values: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Return a row's values with more put in behind the test error."""
+    place = headings.index(_HEADINGS["test"]) + 1
+    return [*values[:place], *more, *values[place:]]
+
+
 _WIDE = 110
 
 
@@ -212,6 +218,7 @@ _LATEX = {
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "φ": r"$\phi$", "′": r"$'$", "≤": r"$\le$",
     "σ": r"$\sigma$", "−": "--", "–": "--", "—": "---", "×": r"$\times$", "µ": r"$\mu$",
+    "§": r"\S{}",
 }  # fmt: skip
 
 
