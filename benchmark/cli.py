@@ -418,6 +418,35 @@ def table(
         print_tables(_registry(plugin), results, name, format, published, points)
 
 
+@app.command("compare")
+def compare_(
+    first: Annotated[
+        str, typer.Argument(help="An algorithm, 'rec-lra[gap=1]', or an experiment.", metavar="A")
+    ],
+    second: Annotated[str, typer.Argument(help="Another of the same kind.", metavar="B")],
+    name: Annotated[
+        str | None,
+        _axis("--name", metavar="NAME", help="The experiment to look in [default: all of them]."),
+    ] = None,
+    margin: Margin = None,
+    results_dir: ResultsDir = None,
+    plugin: Plugins = None,
+    format: Format = "table",
+) -> None:
+    """Compare two algorithms, or two experiments, where all else is equal.
+
+    For every dataset, network, activation, …: the difference of test errors, paired by seed, its
+    interval, and whether A is better, worse or equivalent. Where several settings stand for one
+    side, the one with the lowest validation error does.
+    """
+    from credbench.comparing import compare
+    from credbench.report.statistics import MARGIN
+
+    points = _margin(margin, True) or MARGIN
+    results = results_dir or Path("results")
+    compare(_registry(plugin), results, first, second, name, points, format)
+
+
 @app.command()
 def plot(
     name: Annotated[str, typer.Argument(help="An experiment.")],
