@@ -448,6 +448,34 @@ def compare_(
 
 
 @app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Results folders, of other machines.", metavar="DIR…")
+    ],
+    results_dir: ResultsDir = None,
+    prefer: Annotated[
+        str | None,
+        typer.Option(
+            "--prefer",
+            metavar="WHICH",
+            help="first or last: where records conflict, which of them to keep.",
+            show_default=False,
+        ),
+    ] = None,
+    format: PlainFormat = "table",
+) -> None:
+    """Copy the records of several folders into one, that of --results-dir.
+
+    Where two records of a trial are not the same, that is a conflict: both files are named, and
+    the first stays (that of --results-dir, then in the order given); the exit code is 1.
+    """
+    from credbench.merging import merge_folders
+
+    code = merge_folders(folders, results_dir or Path("results"), prefer, format)
+    raise typer.Exit(code)
+
+
+@app.command()
 def plot(
     name: Annotated[str, typer.Argument(help="An experiment.")],
     measure: Annotated[

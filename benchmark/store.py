@@ -107,17 +107,24 @@ class Store:
         folder = self.folder / kind
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
-                content = json.loads(path.read_bytes())
-                check(kind, content)
-            except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-                self.problems.append(f"{path} cannot be read ({error}): it is left out")
-                continue
-            found.append(content)
+                found.append(read_json(path, kind))
+            except ValueError as error:
+                self.problems.append(f"{error}: it is left out")
         return found
 
     def _write(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
         if self.writes:
             write_json(self.folder / kind / f"{name}.json", content)
+
+
+def read_json(path: Path, kind: str) -> Record:
+    """Return a stored file of a kind; raises `ValueError` that names one that cannot be read."""
+    try:
+        content: Record = json.loads(path.read_bytes())
+        check(kind, content)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
+    return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

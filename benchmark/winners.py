@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -49,8 +49,6 @@ def write(path: Path, winners: Sequence[Winner], budget: Budget, made: Mapping[s
 
     Raises `RequestError` where the file cannot be written.
     """
-    import yaml
-
     entries: list[dict[str, Any]] = [
         {
             "setting": setting(w.cell),
@@ -63,9 +61,27 @@ def write(path: Path, winners: Sequence[Winner], budget: Budget, made: Mapping[s
         }
         for w in winners
     ]
+    add(path, entries)
+
+
+def read(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return the entries of a file by setting, none where there is no file.
+
+    Raises `RequestError` for a file that `write` did not make.
+    """
+    return {_key(entry): dict(entry) for entry in (_read(path) if path.exists() else ())}
+
+
+def add(path: Path, entries: Iterable[dict[str, Any]]) -> None:
+    """Put entries as `read` returns them into a file, in place of those of their settings."""
     new = {_key(entry): entry for entry in entries}
-    old = {_key(entry): dict(entry) for entry in (_read(path) if path.exists() else ())}
-    content = {"winners": list({**old, **new}.values())}
+    _save(path, {**read(path), **new}.values())
+
+
+def _save(path: Path, entries: Iterable[dict[str, Any]]) -> None:
+    import yaml
+
+    content = {"winners": list(entries)}
     text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
