@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,14 @@ _UNPAIRED = "§"
 def likeness(row: Row) -> tuple[str, ...]:
     """Return what rows that are compared with each other share."""
     return tuple(row.arguments[axis] for axis in SETTING)
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> dict[Hashable, list[Row]]:
+    """Return the rows by their key, in the order given."""
+    found: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
 
 
 def best_of(rows: Iterable[Row]) -> Row | None:
@@ -65,13 +73,11 @@ class BestTable:
     @cached_property
     def _best(self) -> list[Row | None]:
         """The row that each is compared with; itself where it is the best of several."""
-        found: list[Row | None] = []
-        for row in self.table.rows:
-            alike = [other for other in self.table.rows if likeness(other) == likeness(row)]
-            best = best_of(alike)
-            others = [other for other in alike if other is not best and other.tests]
-            found.append(best if row.tests and others else None)
-        return found
+        found: dict[Hashable, Row | None] = {}
+        for alike, rows in grouped(self.table.rows, likeness).items():
+            several = sum(bool(row.tests) for row in rows) > 1
+            found[alike] = best_of(rows) if several else None
+        return [found[likeness(row)] if row.tests else None for row in self.table.rows]
 
     @cached_property
     def _verdicts(self) -> list[Verdict | None]:

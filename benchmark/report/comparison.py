@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from credbench.report.best import FACTORS, SETTING, best_of, likeness, numbers, signed, tests_made
+from credbench.report.best import (
+    FACTORS,
+    SETTING,
+    best_of,
+    grouped,
+    likeness,
+    numbers,
+    signed,
+    tests_made,
+)
 from credbench.report.statistics import LEVEL, Difference, Verdict, by_seed, judge
 from credbench.report.summary import AXES, Row
 from credbench.report.tables import show
@@ -77,16 +86,15 @@ def _pair(first: Sequence[Row], second: Sequence[Row], keys: Sequence[Key]) -> P
     firsts, seconds = _tested(first), _tested(second)
     pairs = []
     for key in keys:
-        theirs = {key(row) for row in seconds}
-        for value in dict.fromkeys(key(row) for row in firsts if key(row) in theirs):
-            mine = [row for row in firsts if key(row) == value]
-            other = [row for row in seconds if key(row) == value]
-            one, two = best_of(mine), best_of(other)
+        mine, other = grouped(firsts, key), grouped(seconds, key)
+        for value in [value for value in mine if value in other]:
+            these, those = mine.pop(value), other.pop(value)
+            one, two = best_of(these), best_of(those)
             if one is not None and two is not None:
-                pairs.append(Pair(one, two, (len(mine), len(other))))
-        mine_too = {key(row) for row in firsts}
-        firsts = [row for row in firsts if key(row) not in theirs]
-        seconds = [row for row in seconds if key(row) not in mine_too]
+                pairs.append(Pair(one, two, (len(these), len(those))))
+        firsts, seconds = (
+            [row for rows in left.values() for row in rows] for left in (mine, other)
+        )
     return Pairing(tuple(pairs), (tuple(firsts), tuple(seconds)))
 
 
