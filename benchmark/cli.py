@@ -467,7 +467,8 @@ def merge(
     """Copy the records of several folders into one, that of --results-dir.
 
     Where two records of a trial are not the same, that is a conflict: both files are named, and
-    the first stays (that of --results-dir, then in the order given); the exit code is 1.
+    the first stays (that of --results-dir, then in the order given); the exit code is 1. A failed
+    trial gives way to a finished one. Checkpoints and what 'credbench time' wrote stay behind.
     """
     from credbench.merging import merge_folders
 
