@@ -1,14 +1,13 @@
 """Published numbers beside ours, and curves drawn from records."""
 
 import json
-from dataclasses import replace
 from importlib import resources
 
 import pytest
 import yaml
 
 from credbench.report.published import _published, find
-from credbench.report.summary import AXES, Row
+from credbench.report.summary import AXES, MEASURES, Row
 from credbench.spec import parse_axis
 from credbench.tuning import Budget
 from helpers import REGISTRY
@@ -19,8 +18,8 @@ def row(algorithm, dataset="mnist", activation="tanh"):
     arguments = dict.fromkeys(AXES, "") | {
         "algorithm": made.spec(), "dataset": dataset, "activation": activation
     }  # fmt: skip
-    return Row(arguments, arguments, 1, {"test": None, "validation": None}, None, False, 1, 1, 1,
-               "", {}, "")  # fmt: skip
+    estimates = dict.fromkeys(MEASURES)
+    return Row(arguments, arguments, 1, estimates, None, False, 1, 1, 1, False, "", {}, "")
 
 
 @pytest.mark.parametrize(
@@ -135,9 +134,7 @@ def test_curves_end_where_values_stop_being_finite():
 def test_a_row_without_results_has_no_difference():
     from credbench.report.published import PublishedTable
 
-    base = row("backprop")
-    table = PublishedTable("t", [replace(base, estimates=dict.fromkeys(
-        ("train", "validation", "test", "precision", "recall", "f1")))])  # fmt: skip
+    table = PublishedTable("t", [row("backprop")])
     (cells,) = table.cells()
     assert "1.48 [1]" in cells and cells[table.headings().index("difference")] == "—"
     assert table.footnotes()[0].startswith("[1] ")
