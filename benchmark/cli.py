@@ -503,6 +503,27 @@ def plot(
 
 
 @app.command()
+def report(
+    name: Annotated[
+        str | None, typer.Argument(help="An experiment [default: every one there is].")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="[default: <results-dir>/report.html]."),
+    ] = None,
+    results_dir: ResultsDir = None,
+    plugin: Plugins = None,
+) -> None:
+    """Write one HTML page of all there is: tables, curves, confusions, timing, failures.
+
+    It holds everything that it shows, so it can be mailed and opened without a network.
+    """
+    from credbench.reporting import write_report
+
+    typer.echo(write_report(_registry(plugin), results_dir or Path("results"), name, output))
+
+
+@app.command()
 def status(
     name: Annotated[
         str | None, typer.Argument(help="An experiment [default: every one there is].")

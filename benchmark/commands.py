@@ -181,16 +181,17 @@ def _finish(
     experiment: Experiment, store: Store, registry: Registry, format: str, margin: float | None
 ) -> int:
     records = store.trials()
-    show([_compared(_table(store, experiment.planned, records, registry), margin)], format)
+    show([_compared(make_table(store, experiment.planned, records, registry), margin)], format)
     mine = [records[trial.id] for trial in experiment.trials]
     unfinished = [record for record in mine if record["status"] != "done"]
     if format == "table":
         print(f"Records: {store.folder / 'trials'}")
-    warn(f"{_name(record)} {record['status']}: {record['reason']}" for record in unfinished)
+    warn(f"{trial_name(record)} {record['status']}: {record['reason']}" for record in unfinished)
     return 1 if unfinished else 0
 
 
-def _name(record: Record) -> str:
+def trial_name(record: Record) -> str:
+    """Return a trial's components and seed, in a line."""
     trial = record["trial"]
     keys = ("algorithm", "dataset", "activation", "network")
     return " ".join(trial[key] for key in keys) + f" seed {trial['seed']}"
@@ -203,7 +204,7 @@ def print_trials(results_dir: Path, name: str | None, format: str) -> None:
     if format not in ("csv", "json"):
         raise RequestError(f"--trials with --format {format}: expected csv or json")
     parts = []
-    for store in stores(results_dir, name):
+    for store in find_stores(results_dir, name):
         records = store.trials()
         part = frame(store.planned(records), records, store.timings(), store.refusals())
         part.insert(0, "experiment", store.name)
@@ -228,9 +229,9 @@ def print_tables(
     """
     check_format(format)
     tables: list[Printable] = []
-    for store in stores(results_dir, name):
+    for store in find_stores(results_dir, name):
         records = store.trials()
-        made = _table(store, store.planned(records), records, registry)
+        made = make_table(store, store.planned(records), records, registry)
         if published:
             from credbench.report.published import PublishedTable
 
@@ -260,7 +261,7 @@ def plot(
 
     if measure not in MEASURES:
         raise unknown("measure", measure, MEASURES)
-    (store,) = stores(results_dir, name)
+    (store,) = find_stores(results_dir, name)
     records = store.trials()
     in_order = [records[id] for id in store.planned(records) if id in records]
     found = [record for record in in_order if record.get("curve", {}).get("seconds")]
@@ -280,8 +281,8 @@ def plot(
     return paths
 
 
-def stores(results_dir: Path, name: str | None) -> list[Store]:
-    """Return the experiment of a name, or all; raises `RequestError` where there is none."""
+def find_stores(results_dir: Path, name: str | None) -> list[Store]:
+    """Return the stores of one experiment, or of all; raises `RequestError` where there is none."""
     known = experiments(results_dir)
     if name is not None and name not in known:
         raise unknown(f"experiment in {results_dir}:", name, known)
@@ -293,12 +294,13 @@ def stores(results_dir: Path, name: str | None) -> list[Store]:
     return [Store(results_dir, each) for each in ([name] if name else known)]
 
 
-def _table(
+def make_table(
     store: Store,
     planned: Mapping[str, Mapping[str, Any]],
     records: Mapping[str, Record],
     registry: Registry,
 ) -> Table:
+    """Return the table of an experiment, with what stands behind its numbers below."""
     from credbench.report.summary import summarise
     from credbench.report.tables import Table
 
@@ -391,33 +393,34 @@ def print_status(registry: Registry, results_dir: Path, name: str | None, format
     """Print how many trials of each experiment are done, failed, diverged, missing, stale."""
     as_json = plain(format)
     rows = []
-    for store in stores(results_dir, name):
-        rows.append({"experiment": store.name, **_tally(store, registry)})
+    for store in find_stores(results_dir, name):
+        rows.append({"experiment": store.name, **tally(store, store.trials(), registry)})
         warn(store.problems)
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     for row in rows:
-        counts = ", ".join(f"{row[key]} {key}" for key in _STATUSES)
+        counts = ", ".join(f"{row[key]} {key}" for key in STATES)
         print(f"{row['experiment']}: {row['trials']} trials, {counts}")
         for line in row["unfinished"]:
             print(f"  {line}")
 
 
-_STATUSES = (*STATUSES, "missing", "stale", NOT_APPLICABLE)
+STATES = (*STATUSES, "missing", "stale", NOT_APPLICABLE)
+"""What a planned trial can be."""
 
 
-def _tally(store: Store, registry: Registry) -> dict[str, Any]:
-    records = store.trials()
+def tally(store: Store, records: Mapping[str, Record], registry: Registry) -> dict[str, Any]:
+    """Return how many trials are in each state, and a line for each that failed or diverged."""
     planned, refusals = store.planned(records), store.refusals()
-    counts = dict.fromkeys(_STATUSES, 0)
+    counts = dict.fromkeys(STATES, 0)
     unfinished = []
     for id in planned:
         record = records.get(id)
         state = NOT_APPLICABLE if id in refusals else _state(record, registry)
         counts[state] += 1
         if record is not None and state in ("failed", "diverged"):
-            unfinished.append(f"{_name(record)} {state}: {record['reason']}")
+            unfinished.append(f"{trial_name(record)} {state}: {record['reason']}")
     return {"trials": len(planned), **counts, "unfinished": unfinished}
 
 

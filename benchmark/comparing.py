@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench.commands import check_format, origins_of, show, stores, warn
+from credbench.commands import check_format, find_stores, origins_of, show, warn
 from credbench.errors import RequestError, unknown
 from credbench.registry import Registry
 from credbench.spec import Spec, parse_axis
@@ -37,7 +37,7 @@ def compare(
     check_format(format)
     if first == second:
         raise RequestError(f"{first!r} against itself: give two algorithms, or two experiments")
-    found = [_Loaded(store) for store in stores(results_dir, name)]
+    found = [_Loaded(store) for store in find_stores(results_dir, name)]
     known = experiments(results_dir)
     named = [text in known for text in (first, second)]
     experiment = all(named) and name is None

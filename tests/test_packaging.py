@@ -39,7 +39,9 @@ def test_the_wheel_holds_every_source_and_no_stranger(wheel):
     names = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
     assert {n for n in names if n.endswith(".py")} == sources()
     data = {f"credbench/paper/{f.name}" for f in (ROOT / "results/paper").glob("*.yaml")}
-    assert len(data) >= 2 and names - sources() == {"credbench/py.typed", *data}
+    page = {f"credbench/report/page/{f.name}" for f in (ROOT / "benchmark/report/page").iterdir()}
+    assert len(data) >= 2 and len(page) >= 2
+    assert names - sources() == {"credbench/py.typed", *data, *page}
 
 
 def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
@@ -55,6 +57,12 @@ def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.startswith(str(tmp_path)) and "rec-lra" in ran.stdout
+    code = code.replace("'run', '-s', '1', '-e', '1', '-n', 'mlp[hidden=8]'", "'report'")
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert '"name":"digits"' in (tmp_path / "results/report.html").read_text()
 
 
 def test_packages_are_listed_by_name():

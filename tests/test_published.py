@@ -18,8 +18,8 @@ def row(algorithm, dataset="mnist", activation="tanh"):
     arguments = dict.fromkeys(AXES, "") | {
         "algorithm": made.spec(), "dataset": dataset, "activation": activation
     }  # fmt: skip
-    return Row(arguments, arguments, 1, dict.fromkeys(MEASURES), None, False, 1, 1, 1,
-               False, "", {}, "")  # fmt: skip
+    estimates = dict.fromkeys(MEASURES)
+    return Row(arguments, arguments, 1, estimates, None, False, 1, 1, 1, False, "", {}, "")
 
 
 @pytest.mark.parametrize(
@@ -115,20 +115,20 @@ def test_what_cannot_be_drawn_is_refused_in_a_line(credbench, arguments, told):
 
 
 def test_a_line_looks_the_same_in_every_panel():
-    from credbench.report.curves import _looks
+    from credbench.report.curves import looks_of
 
     lines = [("dfa[sigma=1.0]",), ("fa",), ("dfa",), *((f"dfa[sigma={k}]",) for k in range(2, 9))]
-    looks = _looks(lines, 0)
+    looks = looks_of(lines, 0)
     assert looks["dfa",]["color"] == looks["dfa[sigma=1.0]",]["color"] != looks["fa",]["color"]
     pairs = [(looks[line]["linestyle"], looks[line]["marker"]) for line in lines if line != ("fa",)]
     assert len(set(pairs)) == len(pairs)
 
 
 def test_curves_end_where_values_stop_being_finite():
-    from credbench.report.curves import _finite
+    from credbench.report.curves import finite
 
-    assert _finite([3.0, 2.0, None, 1.0]) == [3.0, 2.0]
-    assert _finite([None]) == [] and _finite([]) == []
+    assert finite([3.0, 2.0, None, 1.0]) == [3.0, 2.0]
+    assert finite([None]) == [] and finite([]) == []
 
 
 def test_a_row_without_results_has_no_difference():

@@ -20,7 +20,8 @@ MEASURES = {
     "training-loss": "training loss (nats)",
 }
 """What can be drawn, and its name on the axis."""
-_PANEL = ("dataset", "network", "activation")
+PANEL = ("dataset", "network", "activation")
+"""The arguments of a trial that panels differ in."""
 _NARROW = 4
 """The ratio of a scale's ends up to which all its ticks have room for a number."""
 _LINES = ("-", "--", ":", "-.")
@@ -44,16 +45,16 @@ def plot_curves(
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    panels = _split(records, _PANEL, spell)
+    panels = split(records, PANEL, spell)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    told = _told(records, [axis for axis in AXES if axis not in _PANEL], spell)
-    looks = _looks(_split(records, told, spell), told.index("algorithm"))
+    told = telling(records, [axis for axis in AXES if axis not in PANEL], spell)
+    looks = looks_of(split(records, told, spell), told.index("algorithm"))
     size = (5 * columns if columns > 1 else 8, 3.2 * rows + _LEGEND * len(looks))
     figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for axes, (title, inside) in zip(grid.flat, panels.items(), strict=False):
         axes.set_title(", ".join(title), fontsize="medium")
-        _panel(axes, _split(inside, told, spell), measure, looks)
+        _panel(axes, split(inside, told, spell), measure, looks)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
     handles = {
@@ -71,9 +72,10 @@ def plot_curves(
     plt.close(figure)
 
 
-def _split(
+def split(
     records: Sequence[Record], axes: Sequence[str], spell: Speller
 ) -> dict[tuple[str, ...], list[Record]]:
+    """Return the records by their spelled arguments on some axes, in the order met."""
     found: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         trial = record["trial"]
@@ -82,12 +84,12 @@ def _split(
     return found
 
 
-def _told(records: Sequence[Record], axes: Sequence[str], spell: Speller) -> list[str]:
+def telling(records: Sequence[Record], axes: Sequence[str], spell: Speller) -> list[str]:
     """Return the axes that tell lines apart: the algorithm, and what differs."""
-    return [axis for axis in axes if axis == "algorithm" or len(_split(records, [axis], spell)) > 1]
+    return [axis for axis in axes if axis == "algorithm" or len(split(records, [axis], spell)) > 1]
 
 
-def _looks(
+def looks_of(
     lines: Iterable[tuple[str, ...]], algorithm: int
 ) -> dict[tuple[str, ...], dict[str, Any]]:
     """Return one look a line for all panels: the algorithm's colour, a dash and marker its own."""
@@ -128,7 +130,7 @@ def _line(
     axes: Axes, records: Sequence[Record], measure: str, label: str, look: dict[str, Any]
 ) -> None:
     key = measure.replace("-", "_")
-    curves = [_finite(record["curve"][key]) for record in records]
+    curves = [finite(record["curve"][key]) for record in records]
     epochs = range(1, max(map(len, curves)) + 1)
     at = [[curve[k - 1] for curve in curves if len(curve) >= k] for k in epochs]
     every = max(1, len(at) // 8)
@@ -143,7 +145,7 @@ def _line(
             axes.plot([len(curve)], [curve[-1]], marker="x", markersize=9, color=look["color"])
 
 
-def _finite(values: Sequence[float | None]) -> list[float]:
+def finite(values: Sequence[float | None]) -> list[float]:
     """Return the values up to the first that was not finite."""
     _, whole = next(groupby(values, key=lambda v: v is not None), (True, ()))
     return [value for value in whole if value is not None]
