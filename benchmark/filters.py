@@ -199,20 +199,27 @@ class Perturbed(Convolution):
 
     @property
     def frozen(self) -> dict[str, Shape]:
-        """The shape of the masks."""
-        return {"mask": self.shape_in}
+        """The shape of the masks: height, width, channels, as maps lie in memory."""
+        channels, *sides = self.shape_in
+        return {"mask": (*sides, channels)}
 
     def draw_frozen(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Return masks, uniform within ± level or Gaussian with that deviation."""
-        mask = torch.empty(self.shape_in)
+        mask = torch.empty(self.frozen["mask"])
         if self.gaussian:
             return {"mask": mask.normal_(0, self.level, generator=generator)}
         return {"mask": mask.uniform_(-self.level, self.level, generator=generator)}
 
     def enter(self, arrays: Arrays, below: Tensor) -> Tensor:
         """Return relu(z + n)."""
-        return (below + arrays["mask"].to(below.dtype)).relu_()
+        return self._noisy(arrays, below).relu_()
 
     def leave(self, arrays: Arrays, below: Tensor, error: Tensor) -> Tensor:
         """Return the error where z + n is above zero."""
-        return error * (below + arrays["mask"].to(below.dtype) > 0)
+        noisy = self._noisy(arrays, below)
+        found: Tensor = torch.ops.aten.threshold_backward(error, noisy, 0)
+        return found
+
+    @staticmethod
+    def _noisy(arrays: Arrays, below: Tensor) -> Tensor:
+        return below + arrays["mask"].movedim(-1, 0).to(below.dtype)

@@ -126,7 +126,7 @@ def test_a_perturbative_layer_is_its_equation(gaussian):
     expected = torch.zeros((2, 4, 5, 5), dtype=torch.float64)
     for out in range(4):
         for m in range(3):
-            noisy = (below[:, m] + arrays["mask"][m]).clamp(min=0)
+            noisy = (below[:, m] + arrays["mask"][..., m]).clamp(min=0)
             expected[:, out] += arrays["weight"][out, m, 0, 0] * noisy
     torch.testing.assert_close(block.forward(arrays, below), expected)
     assert "mask" not in block.gradient(arrays, below, expected)
