@@ -123,9 +123,12 @@ class Sign(Activation):
 
 def _relu_difference(h: Tensor, t: Tensor) -> Tensor:
     """relu(h) − relu(h − t): the part of the step from h − t to h that lies above zero."""
-    rise = t.minimum(h.relu())
-    fall = -(-t).minimum((h - t).relu())
-    return rise.where(t > 0, fall)
+    return _clipped_step(h, h.relu(), t)
+
+
+def _clipped_step(h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+    """The same, given z = relu(h): t, kept from −relu(h − t) to z. One of the two binds at most."""
+    return t.clamp((t - h).clamp_(max=0), z)
 
 
 class Relu(Activation):
@@ -143,7 +146,7 @@ class Relu(Activation):
         return (h >= 0).to(h.dtype)
 
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        return _relu_difference(h, t)
+        return _clipped_step(h, z, t)
 
 
 class Relu6(Activation):
