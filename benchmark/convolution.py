@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from credbench.blocks import Arrays, Block, Shape
+from credbench.blocks import Arrays, Block, Dense, Shape
 from credbench.filters import Filter
 from credbench.layers import as_maps, in_line
 from credbench.moments import NORMS, Pulled
@@ -319,33 +319,33 @@ def _pool_padding(size: int) -> int:
     return (size - 1) // 2
 
 
-class Head(Block):
+class Head(Dense):
     """h = W mean(z) + b: a dense block on the mean of each map, or on all of their values."""
 
     def __init__(self, shape_in: Shape, n_out: int, *, pooled: bool = True) -> None:
         """Take maps of one shape, and whether each is averaged first."""
-        super().__init__(shape_in, (n_out,))
+        self._n_in = shape_in[0] if pooled else prod(shape_in)
+        super().__init__(self._n_in, n_out)
+        self.shape_in = shape_in
         self.pooled = pooled
 
     @property
     def shapes(self) -> dict[str, Shape]:
         """The shapes of W and b."""
-        n_in = self.shape_in[0] if self.pooled else prod(self.shape_in)
-        return {"weight": (*self.shape_out, n_in), "bias": self.shape_out}
+        return {**super().shapes, "weight": (*self.shape_out, self._n_in)}
 
     def _entered(self, below: Tensor) -> Tensor:
         return below.mean((2, 3)) if self.pooled else in_line(below)
 
     def forward(self, arrays: Arrays, below: Tensor, earlier: Tensor | None = None) -> Tensor:
         """Return the pre-activation (batch, n_out)."""
-        return functional.linear(self._entered(below), arrays["weight"], arrays["bias"])
+        return super().forward(arrays, self._entered(below))
 
     def gradient(
         self, arrays: Arrays, below: Tensor, error: Tensor, earlier: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Return the batch means of e zᵀ and e."""
-        mean = error / len(below)
-        return {"weight": mean.T @ self._entered(below), "bias": mean.sum(0)}
+        return super().gradient(arrays, self._entered(below), error)
 
     def adjoint(
         self,
@@ -356,7 +356,7 @@ class Head(Block):
         feedback: Arrays | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return Wᵀ e, or B e for feedback Bᵀ, at every value below."""
-        down = error @ (feedback or arrays)["weight"]
+        down, _ = super().adjoint(arrays, below, error, None, feedback)
         if not self.pooled:
             return as_maps(down, below), None
         return (down / prod(self.shape_in[1:])).view(*down.shape, 1, 1).expand(below.shape), None

@@ -33,6 +33,11 @@ class ConvolutionalArchitecture(Architecture):
     convolutional: ClassVar[bool] = True
 
     @property
+    def normalized(self) -> bool:
+        """Whether pre-activations are normalised."""
+        return bool(self.values().get("norm", "none") != "none")
+
+    @property
     def usual(self) -> tuple[Shape, int]:
         """The form of CIFAR-10."""
         return (3, 32, 32), 10
@@ -170,11 +175,6 @@ class ConvNet(_Filtered):
     norm: str = parameter("none", help=NORM_HELP, choices=NORMS, structural=True)
 
     @property
-    def normalized(self) -> bool:
-        """Whether pre-activations are normalised."""
-        return self.norm != "none"
-
-    @property
     def _pooled(self) -> bool:
         return self.pooled
 
@@ -237,11 +237,6 @@ class Vgg(ConvolutionalArchitecture):
         structural=True,
     )
     norm: str = parameter("batch", help=NORM_HELP, choices=NORMS, structural=True)
-
-    @property
-    def normalized(self) -> bool:
-        """Whether pre-activations are normalised."""
-        return self.norm != "none"
 
     @property
     def hidden_layers(self) -> int:

@@ -47,11 +47,6 @@ class _Residual(ConvolutionalArchitecture):
     norm: str = parameter("batch", help=NORM_HELP, choices=NORMS, structural=True)
 
     @property
-    def normalized(self) -> bool:
-        """Whether pre-activations are normalised."""
-        return self.norm != "none"
-
-    @property
     def groups_alike(self) -> bool:
         """Bottlenecks differ within."""
         return self.depth != _BOTTLENECK
