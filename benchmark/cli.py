@@ -5,13 +5,37 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from credbench import __version__
 from credbench.errors import CredbenchError, RequestError
 from credbench.launch import follows, give_way, launched
+from credbench.options import (
+    Activations,
+    Algorithms,
+    BatchSizes,
+    ClipNorms,
+    Compare,
+    DataDir,
+    Datasets,
+    Device,
+    DryRun,
+    Dtype,
+    Format,
+    Initializers,
+    Margin,
+    Networks,
+    Optimizers,
+    PlainFormat,
+    Plugins,
+    RecordsDir,
+    Replicas,
+    ResultsDir,
+    Workers,
+    axis,
+)
 
 if TYPE_CHECKING:
     from credbench.registry import Registry
@@ -24,98 +48,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--plugin", metavar="FILE", help="A Python file that defines more components; repeatable."
-    ),
-]
-ResultsDir = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Where experiments keep records [default: results]."),
-]
-Format = Annotated[
-    str, typer.Option("--format", metavar="FORMAT", help="table, md, latex, csv or json.")
-]
-PlainFormat = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table or json.")]
-
-
-def _axis(*names: str, help: str, metavar: str = "LIST") -> Any:
-    return typer.Option(*names, help=help, show_default=False, metavar=metavar)
-
-
-Algorithms = Annotated[
-    str | None,
-    _axis("-a", "--algorithm", help="Algorithms, a comma list [default: all]."),
-]
-Activations = Annotated[
-    str | None,
-    _axis("-f", "--activation", help="Activations [default: tanh]."),
-]
-BatchSizes = Annotated[
-    str | None,
-    _axis("-b", "--batch-size", help="Images a step [default: 32]."),
-]
-ClipNorms = Annotated[
-    str | None,
-    _axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
-]
-Dtype = Annotated[
-    str | None,
-    _axis("--dtype", metavar="TYPE", help="Of products: float32 or bfloat16 [default: float32]."),
-]
-Datasets = Annotated[str | None, _axis("-d", "--dataset", help="Datasets [default: digits].")]
-Networks = Annotated[
-    str | None,
-    _axis("-n", "--network", help="Networks, such as 'mlp[hidden=256x3]' [default: mlp]."),
-]
-Optimizers = Annotated[
-    str | None, _axis("-o", "--optimizer", help="Optimisers, 'adam[lr=2e-4]' [default: adam].")
-]
-Initializers = Annotated[
-    str | None,
-    _axis("--init", help="Initial weights [default: gaussian, σ = 0.05]."),
-]
-DataDir = Annotated[
-    str | None,
-    _axis(
-        "--data-dir", metavar="DIR", help="Where datasets lie or go [default: ~/.cache/credbench]."
-    ),
-]
-RecordsDir = Annotated[
-    str | None,
-    _axis("--results-dir", metavar="DIR", help="Where records go [default: results]."),
-]
-Workers = Annotated[
-    str | None, _axis("--workers", metavar="N", help="Processes on CPU [default: one a core].")
-]
-Replicas = Annotated[
-    str | None,
-    _axis(
-        "--replicas",
-        metavar="N",
-        help="Trials trained in one program [default: by device and network].",
-    ),
-]
-Compare = Annotated[
-    bool,
-    typer.Option("--compare", help="With each row's paired difference from the best."),
-]
-Margin = Annotated[
-    float | None,
-    typer.Option(
-        "--margin",
-        metavar="POINTS",
-        help="What is equivalent: differences below it [default: 0.5].",
-        show_default=False,
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")]
-Device = Annotated[
-    str | None,
-    _axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto]."),
-]
 
 
 @app.command()
@@ -134,15 +66,15 @@ def run(
     dtype: Dtype = None,
     epochs: Annotated[
         str | None,
-        _axis("-e", "--epochs", metavar="N", help="Epochs [default: the dataset's own]."),
+        axis("-e", "--epochs", metavar="N", help="Epochs [default: the dataset's own]."),
     ] = None,
     limit_train: Annotated[
         str | None,
-        _axis("--limit-train", metavar="N", help="Use only N training images [default: none]."),
+        axis("--limit-train", metavar="N", help="Use only N training images [default: none]."),
     ] = None,
     seeds: Annotated[
         str | None,
-        _axis(
+        axis(
             "-s",
             "--seeds",
             metavar="SEEDS",
@@ -151,7 +83,7 @@ def run(
     ] = None,
     name: Annotated[
         str | None,
-        _axis("--name", metavar="NAME", help="The experiment's name [default: its datasets]."),
+        axis("--name", metavar="NAME", help="The experiment's name [default: its datasets]."),
     ] = None,
     device: Device = None,
     data_dir: DataDir = None,
@@ -228,7 +160,7 @@ def tune(
     ] = 1_000_000,
     name: Annotated[
         str | None,
-        _axis("--name", metavar="NAME", help="The search's name [default: tune-<datasets>]."),
+        axis("--name", metavar="NAME", help="The search's name [default: tune-<datasets>]."),
     ] = None,
     device: Device = None,
     data_dir: DataDir = None,
@@ -260,26 +192,26 @@ def time_(
     algorithm: Algorithms = None,
     dataset: Annotated[
         str | None,
-        _axis("-d", "--dataset", help="Whose images' shape is used, at random [default: mnist]."),
+        axis("-d", "--dataset", help="Whose images' shape is used, at random [default: mnist]."),
     ] = None,
     activation: Activations = None,
     network: Annotated[
         str | None,
-        _axis("-n", "--network", help="Networks, 'mlp[hidden=256x8]' [default: mlp]."),
+        axis("-n", "--network", help="Networks, 'mlp[hidden=256x8]' [default: mlp]."),
     ] = None,
     depths: Annotated[
         str | None,
-        _axis("--depths", help="Numbers of hidden layers, such as 2,4,8 [default: the network's]."),
+        axis("--depths", help="Numbers of hidden layers, such as 2,4,8 [default: the network's]."),
     ] = None,
     optimizer: Annotated[
-        str | None, _axis("-o", "--optimizer", help="Optimisers [default: adam].")
+        str | None, axis("-o", "--optimizer", help="Optimisers [default: adam].")
     ] = None,
     batch_size: BatchSizes = None,
     clip_norm: ClipNorms = None,
     dtype: Dtype = None,
     replicas: Annotated[
         str | None,
-        _axis("--replicas", help="Trials in one program, such as 1,64 [default: 1]."),
+        axis("--replicas", help="Trials in one program, such as 1,64 [default: 1]."),
     ] = None,
     repeats: Annotated[
         int, typer.Option(min=1, max=1000, help="How often each time is taken.")
@@ -293,7 +225,7 @@ def time_(
     data_dir: DataDir = None,
     device: Device = None,
     name: Annotated[
-        str | None, _axis("--name", metavar="NAME", help="The record's name [default: its hash].")
+        str | None, axis("--name", metavar="NAME", help="The record's name [default: its hash].")
     ] = None,
     results_dir: ResultsDir = None,
     plugin: Plugins = None,
@@ -426,7 +358,7 @@ def compare_(
     second: Annotated[str, typer.Argument(help="Another of the same kind.", metavar="B")],
     name: Annotated[
         str | None,
-        _axis("--name", metavar="NAME", help="The experiment to look in [default: all of them]."),
+        axis("--name", metavar="NAME", help="The experiment to look in [default: all of them]."),
     ] = None,
     margin: Margin = None,
     results_dir: ResultsDir = None,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from credbench.commands import check_format, find_stores, origins_of, show, warn
+from credbench.commands import check_format, find_stores, show, warn
 from credbench.errors import RequestError, unknown
+from credbench.gathering import Loaded, rows_of
 from credbench.registry import Registry
 from credbench.spec import Spec, parse_axis
-from credbench.store import Record, Store, experiments, frame
+from credbench.store import Store, experiments
 
 if TYPE_CHECKING:
     from credbench.report.comparison import Pairing
@@ -37,17 +38,17 @@ def compare(
     check_format(format)
     if first == second:
         raise RequestError(f"{first!r} against itself: give two algorithms, or two experiments")
-    found = [_Loaded(store) for store in find_stores(results_dir, name)]
+    found = [Loaded(store) for store in find_stores(results_dir, name)]
     known = experiments(results_dir)
     named = [text in known for text in (first, second)]
     experiment = all(named) and name is None
     if experiment:
-        sides = [_Loaded(Store(results_dir, text)) for text in (first, second)]
-        rows = _rows(sides[:1], registry), _rows(sides[1:], registry)
+        sides = [Loaded(Store(results_dir, text)) for text in (first, second)]
+        rows = rows_of(sides[:1], registry), rows_of(sides[1:], registry)
         pairing = pair_experiments(*rows)
     else:
         _check_algorithms((first, second), named, name, known, found, registry)
-        rows = _split(_rows(found, registry), first, second, registry)
+        rows = _split(rows_of(found, registry), first, second, registry)
         pairing = pair_algorithms(*rows)
         sides = found
     if not pairing.pairs:
@@ -61,40 +62,12 @@ def compare(
     show([Comparison((first, second), not experiment, pairing, margin, notes)], format)
 
 
-class _Loaded:
-    """An experiment with its records, read once."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.records: dict[str, Record] = store.trials()
-        self.planned: dict[str, dict[str, Any]] = store.planned(self.records)
-
-    def origins(self, used: set[str], registry: Registry) -> list[str]:
-        """Return where the trials of these ids ran, and by which command."""
-        planned = {id: trial for id, trial in self.planned.items() if id in used}
-        return origins_of(self.store, planned, self.records, registry)
-
-
-def _rows(found: Sequence[_Loaded], registry: Registry) -> list[Row]:
-    """Return the settings of experiments, taken together; of a trial the finished record counts."""
-    from credbench.report.summary import summarise
-
-    planned: dict[str, Mapping[str, Any]] = {}
-    records: dict[str, Record] = {}
-    for each in found:
-        planned |= each.planned
-        for id, record in each.records.items():
-            if records.get(id, {}).get("status") != "done":
-                records[id] = record
-    return summarise(frame(planned, records, {}), registry)
-
-
 def _check_algorithms(
     asked: tuple[str, str],
     named: Sequence[bool],
     name: str | None,
     known: Sequence[str],
-    found: Sequence[_Loaded],
+    found: Sequence[Loaded],
     registry: Registry,
 ) -> None:
     """Raise `RequestError` where something asked for is no algorithm."""

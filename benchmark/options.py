@@ -1,0 +1,102 @@
+"""The options that several commands share, by what they are called there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def axis(*names: str, help: str, metavar: str = "LIST") -> Any:
+    """Return an option whose default is that of the experiment, said in its help."""
+    return typer.Option(*names, help=help, show_default=False, metavar=metavar)
+
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin", metavar="FILE", help="A Python file that defines more components; repeatable."
+    ),
+]
+ResultsDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where experiments keep records [default: results]."),
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="FORMAT", help="table, md, latex, csv or json.")
+]
+PlainFormat = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table or json.")]
+
+
+Algorithms = Annotated[
+    str | None,
+    axis("-a", "--algorithm", help="Algorithms, a comma list [default: all]."),
+]
+Activations = Annotated[
+    str | None,
+    axis("-f", "--activation", help="Activations [default: tanh]."),
+]
+BatchSizes = Annotated[
+    str | None,
+    axis("-b", "--batch-size", help="Images a step [default: 32]."),
+]
+ClipNorms = Annotated[
+    str | None,
+    axis("--clip-norm", help="Re-project each update matrix to norm c [default: none]."),
+]
+Dtype = Annotated[
+    str | None,
+    axis("--dtype", metavar="TYPE", help="Of products: float32 or bfloat16 [default: float32]."),
+]
+Datasets = Annotated[str | None, axis("-d", "--dataset", help="Datasets [default: digits].")]
+Networks = Annotated[
+    str | None,
+    axis("-n", "--network", help="Networks, such as 'mlp[hidden=256x3]' [default: mlp]."),
+]
+Optimizers = Annotated[
+    str | None, axis("-o", "--optimizer", help="Optimisers, 'adam[lr=2e-4]' [default: adam].")
+]
+Initializers = Annotated[
+    str | None,
+    axis("--init", help="Initial weights [default: gaussian, σ = 0.05]."),
+]
+DataDir = Annotated[
+    str | None,
+    axis(
+        "--data-dir", metavar="DIR", help="Where datasets lie or go [default: ~/.cache/credbench]."
+    ),
+]
+RecordsDir = Annotated[
+    str | None,
+    axis("--results-dir", metavar="DIR", help="Where records go [default: results]."),
+]
+Workers = Annotated[
+    str | None, axis("--workers", metavar="N", help="Processes on CPU [default: one a core].")
+]
+Replicas = Annotated[
+    str | None,
+    axis(
+        "--replicas",
+        metavar="N",
+        help="Trials trained in one program [default: by device and network].",
+    ),
+]
+Compare = Annotated[
+    bool,
+    typer.Option("--compare", help="With each row's paired difference from the best."),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        metavar="POINTS",
+        help="What is equivalent: differences below it [default: 0.5].",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")]
+Device = Annotated[
+    str | None,
+    axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto]."),
+]
