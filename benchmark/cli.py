@@ -33,6 +33,7 @@ from credbench.options import (
     RecordsDir,
     Replicas,
     ResultsDir,
+    RetryFailed,
     Workers,
     axis,
 )
@@ -91,15 +92,17 @@ def run(
     workers: Workers = None,
     replicas: Replicas = None,
     plugin: Plugins = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed and diverged trials again.")
-    ] = False,
+    retry_failed: RetryFailed = False,
     no_timing: Annotated[
         bool, typer.Option("--no-timing", help="Leave out timing runs of one replica at the end.")
     ] = False,
     tuned: Annotated[
         bool, typer.Option("--tuned", help="Use the settings that 'credbench tune' found.")
     ] = False,
+    tsne: Annotated[
+        str | None,
+        axis("--tsne", metavar="N", help="Keep the last hidden layer of N test images, in 2D."),
+    ] = None,
     dry_run: DryRun = False,
     compare: Compare = False,
     margin: Margin = None,
@@ -184,6 +187,54 @@ def tune(
     code = tune_experiment(
         options, plugin or [], draws, passes, images, seed, dry_run=dry_run, format=format
     )
+    raise typer.Exit(code)
+
+
+@app.command()
+def reproduce(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="table1-mnist, table1-fashion-mnist, table1-cifar10, table1-imagenet, table2, "
+            "table3, figure4, figure5, timing, or all."
+        ),
+    ],
+    scale: Annotated[
+        str,
+        typer.Option(
+            "--scale",
+            metavar="SCALE",
+            help="quick (minutes), standard (30 epochs, tuned) or paper (as published).",
+        ),
+    ] = "quick",
+    device: Device = None,
+    data_dir: DataDir = None,
+    results_dir: RecordsDir = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="DIR", help="[default: <results-dir>/reproduced/<scale>]."
+        ),
+    ] = None,
+    workers: Workers = None,
+    replicas: Replicas = None,
+    plugin: Plugins = None,
+    retry_failed: RetryFailed = False,
+    dry_run: DryRun = False,
+    format: Format = "table",
+) -> None:
+    """Make a table or figure of the paper anew: run what is missing, write it, print it.
+
+    Trials that any experiment in --results-dir has made already are not run again. Measured
+    numbers stand beside the published ones; below paper scale the title says so, and cells whose
+    data is not to be had are missing.
+    """
+    from credbench.reproducing import reproduce as make
+
+    given = {"device": device, "data-dir": data_dir, "results-dir": results_dir,
+             "workers": workers, "replicas": replicas}  # fmt: skip
+    options = {key: value for key, value in given.items() if value is not None}
+    code = make(target, scale, options, plugin or [], output, retry_failed, dry_run, format)
     raise typer.Exit(code)
 
 
@@ -416,9 +467,13 @@ def plot(
         typer.Option(
             "--measure",
             metavar="MEASURE",
-            help="validation-error, training-error, validation-loss or training-loss.",
+            help="validation-error, training-error, validation-loss, training-loss, confusion, "
+            "or tsne (after 'run --tsne').",
         ),
     ] = "validation-error",
+    against: Annotated[
+        str, typer.Option("--against", metavar="WHAT", help="Curves: epochs or seconds.")
+    ] = "epochs",
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="Where they go [default: with the records]."),
@@ -426,11 +481,11 @@ def plot(
     results_dir: ResultsDir = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw an experiment's learning curves from its records, as PNG and PDF."""
-    from credbench import commands
+    """Draw an experiment's figures from its records, as PNG and PDF: learning curves and more."""
+    from credbench.plotting import plot
 
     results = results_dir or Path("results")
-    for path in commands.plot(_registry(plugin), results, name, measure, output):
+    for path in plot(_registry(plugin), results, name, measure, against, output):
         typer.echo(path)
 
 

@@ -72,7 +72,7 @@ def _run_experiment(
         how = together.settle(experiment.trials, how, world)
     store = Store(results, experiment.name, writes=world.leads)
     if dry_run:
-        print_plan(experiment, store, format, retry_failed)
+        print_plan(experiment, store, format, retry_failed, how.embedded)
         return 0
     with together.joined(how):
         execute(experiment, store, how)
@@ -109,7 +109,21 @@ def plan_options(
         plugins=plugins,
         retry_failed=retry_failed,
         timing=timing,
+        embedded=_embedded(asked.run.get("tsne")),
     )
+
+
+def _embedded(text: str | None) -> int:
+    """Return of how many test images the last hidden layer is kept; 0 where none is asked for."""
+    from credbench.embedding import FEWEST, MOST
+
+    if text is None:
+        return 0
+    if not text.isdecimal() or not FEWEST <= int(text) <= MOST:
+        raise RequestError(
+            f"tsne {text!r}: expected a whole number of test images from {FEWEST} to {MOST:,}"
+        )
+    return int(text)
 
 
 def folder(key: str, given: Mapping[str, str], default: str) -> Path:
@@ -133,11 +147,13 @@ def read_count(key: str, text: str | None) -> int | None:
     return int(text)
 
 
-def print_plan(experiment: Experiment, store: Store, format: str, retry_failed: bool) -> None:
+def print_plan(
+    experiment: Experiment, store: Store, format: str, retry_failed: bool, embedded: int = 0
+) -> None:
     """Print the trials and which of them are to run."""
     from credbench.running import pending
 
-    left = {trial.id for trial in pending(experiment, store, retry_failed)}
+    left = {trial.id for trial in pending(experiment, store, retry_failed, embedded)}
     warn(store.problems)
     if format == "json":
         why = experiment.refusals
@@ -247,38 +263,6 @@ def _compared(table: Table, margin: float | None) -> Printable:
     from credbench.report.best import BestTable
 
     return BestTable(table, margin)
-
-
-def plot(
-    registry: Registry, results_dir: Path, name: str, measure: str, output: Path | None
-) -> list[Path]:
-    """Draw the learning curves of an experiment; return the files written.
-
-    Raises `RequestError` for an unknown measure, and where nothing has been trained.
-    """
-    from credbench.report.curves import MEASURES, plot_curves
-    from credbench.report.summary import Speller
-
-    if measure not in MEASURES:
-        raise unknown("measure", measure, MEASURES)
-    (store,) = find_stores(results_dir, name)
-    records = store.trials()
-    in_order = [records[id] for id in store.planned(records) if id in records]
-    found = [record for record in in_order if record.get("curve", {}).get("seconds")]
-    warn(store.problems)
-    key = measure.replace("-", "_")
-    drawn = [r for r in found if any(v is not None for v in r["curve"].get(key, ()))]
-    if not drawn:
-        raise RequestError(f"{store.folder} has no curves to draw: run the experiment first")
-    folder = output or store.folder / "figures"
-    paths = [folder / f"{measure}.{kind}" for kind in ("png", "pdf")]
-    try:
-        plot_curves(drawn, measure, paths, Speller(registry))
-    except OSError as error:
-        raise RequestError(
-            f"figures cannot be written to {folder} ({error.strerror}): give another --output"
-        ) from error
-    return paths
 
 
 def find_stores(results_dir: Path, name: str | None) -> list[Store]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -252,9 +253,24 @@ class Group:
             view = Pass(self.net, views, feedback, state, x)
             return self.learner.with_values(hyper).predict(view)
 
-        parts = (self.hyper, *weights.trees(), x)
+        return self._by_replica(one, shared, self.hyper, *weights.trees(), x)
+
+    def top(self, part: str, weights: Weights, places: Sequence[int]) -> Tensor:
+        """Return z_{L−1} (replicas, n, units) of a forward pass, for n images of a part."""
+        data = self.data[part]
+
+        def one(params: Tree, state: Tree, x: Tensor) -> Tensor:
+            views = self.net.settled(self.net.views(params), state)
+            return self.net.forward(views, x).z[self.net.depth - 1].flatten(1)
+
+        runs = data.runs([(place, place + 1) for place in places])
+        found = [self._by_replica(one, data.shared, weights.params, weights.state, x) for x in runs]
+        return torch.cat(found, dim=-2)
+
+    def _by_replica(self, one: Callable[..., Tensor], shared: bool, *parts: Any) -> Tensor:
+        """Return what a function of one trial gives for each, its last argument the images."""
         with computing(self.device, self.trials[0].dtype):
             if self.single:
                 return one(*parts).float()
-            axes = (0, 0, 0, 0, None if shared else 0)
+            axes = (*[0] * (len(parts) - 1), None if shared else 0)
             return torch.func.vmap(one, in_dims=axes)(*parts).float()

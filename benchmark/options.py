@@ -95,6 +95,9 @@ Margin = Annotated[
         show_default=False,
     ),
 ]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Run failed and diverged trials again.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")]
 Device = Annotated[
     str | None,

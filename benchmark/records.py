@@ -81,6 +81,18 @@ def _curve(value: Any) -> bool:
     )
 
 
+def _embedding(value: Any) -> bool:
+    """Points of the plane, each with its label, and how many were asked for."""
+    return (
+        _mapping(value)
+        and _count(value.get("asked"))
+        and isinstance(value.get("points"), list)
+        and _numbers(value.get("labels"))
+        and len(value["points"]) == len(value["labels"])
+        and all(_numbers(point) and len(point) == 2 for point in value["points"])
+    )
+
+
 _SCHEMAS: dict[str, dict[str, Test]] = {
     "trials": {
         "id": _text, "trial": _arguments, "status": STATUSES.__contains__, "reason": _text,
@@ -98,7 +110,7 @@ _SCHEMAS: dict[str, dict[str, Test]] = {
         "packages": lambda v: _mapping(v) and "torch" in v,
     },
 }  # fmt: skip
-_OPTIONAL: dict[str, Test] = {"origin": _text}
+_OPTIONAL: dict[str, Test] = {"origin": _text, "embedding": _embedding}
 """Keys of a trial's record that it may lack."""
 _DONE: dict[str, Test] = {
     "scores": _scores,

@@ -47,6 +47,8 @@ class Options:
     """Whether settings without a timing run get one when all else is done."""
     judged: tuple[str, ...] = PARTS
     """The parts of the data that the reported weights are judged on."""
+    embedded: int = 0
+    """Of how many test images the last hidden layer is kept, in the plane."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,27 @@ class Events:
     note: Callable[[str], Any] = lambda line: None
 
 
-def pending(experiment: Experiment, store: Store, retry_failed: bool = False) -> list[Trial]:
-    """Return the trials without a record, or with one from another source of their algorithm."""
+def pending(
+    experiment: Experiment, store: Store, retry_failed: bool = False, embedded: int = 0
+) -> list[Trial]:
+    """Return the trials without a record that `serves`."""
     records = store.trials()
-    again = {"failed", "diverged"} if retry_failed else set()
     return [
         trial
         for trial in experiment.trials
-        if trial.id not in records
-        or is_stale(records[trial.id], trial)
-        or records[trial.id]["status"] in again
+        if not serves(records.get(trial.id), trial, retry_failed, embedded)
     ]
+
+
+def serves(
+    record: Record | None, trial: Trial, retry_failed: bool = False, embedded: int = 0
+) -> bool:
+    """Return whether there is a record of a trial, of its present source, with all asked for."""
+    if record is None or is_stale(record, trial):
+        return False
+    if record["status"] != "done":
+        return not retry_failed
+    return not embedded or record.get("embedding", {}).get("asked") == embedded
 
 
 def is_stale(record: Record, trial: Trial) -> bool:
@@ -88,7 +100,8 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     Raises `RequestError` where the data, the device or the results folder cannot be used.
     """
     store.check_writable()
-    trials = together.decided(pending(experiment, store, options.retry_failed), experiment.trials)
+    left = pending(experiment, store, options.retry_failed, options.embedded)
+    trials = together.decided(left, experiment.trials)
     together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
     device = resolve_device(options.device) if trials else "cpu"
     store.write_plan(
@@ -106,10 +119,11 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
 
 def _prepare_all(trials: Sequence[Trial], data_dir: Path, events: Events) -> None:
     for dataset in dict.fromkeys(trial.dataset for trial in trials):
-        _prepare(dataset, data_dir, events)
+        prepare_dataset(dataset, data_dir, events)
 
 
-def _prepare(dataset: Dataset, data_dir: Path, events: Events) -> None:
+def prepare_dataset(dataset: Dataset, data_dir: Path, events: Events) -> None:
+    """Make sure that a dataset can be loaded; raises `RequestError` where it cannot."""
     from credbench.loading import prepare
 
     try:
@@ -143,7 +157,7 @@ def _train(
     groups = list(grouping.groups(trials))
     workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
-    job = Job(store, options.data_dir, device, captured, options.judged)
+    job = Job(store, options.data_dir, device, captured, options.judged, options.embedded)
     events.started(len(trials), sum(trial.epochs for trial in trials))
     if workers == 1:
         for group in groups:
@@ -184,6 +198,7 @@ class Job:
     device: str
     environment: str
     judged: tuple[str, ...] = PARTS
+    embedded: int = 0
 
     def __post_init__(self) -> None:
         self._splits: dict[tuple[Dataset, int | None], Splits] = {}
@@ -203,6 +218,7 @@ class Job:
             outcomes: Sequence[Outcome | Exception] = train(
                 group, self._load(group), torch.device(self.device),
                 lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
+                self.embedded,
             )  # fmt: skip
         except RequestError:
             raise
@@ -268,6 +284,8 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         place = f"{Path(where.filename).name}, line {where.lineno}"
         return record | {"status": "failed", "reason": f"{last_line(outcome)} ({place})"}
     reason = f"not finite after epoch {outcome.epoch}" if outcome.status == "diverged" else ""
+    if outcome.embedding:
+        record["embedding"] = outcome.embedding
     return record | {
         "status": outcome.status,
         "reason": reason,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from credbench import environment, winners
 from credbench.commands import (
@@ -26,6 +26,9 @@ from credbench.images import Dataset
 from credbench.registry import Registry
 from credbench.store import Store
 from credbench.tuning import Budget, Winner, plan, winner
+
+if TYPE_CHECKING:
+    from credbench.running import Options
 
 _IMAGES = 10_000
 
@@ -105,26 +108,40 @@ def tune_experiment(
     if not asked.settings.get("name"):
         experiment = replace(experiment, name=f"tune-{experiment.name}")
     budget = Budget(draws, passes, images, seed)
-    spent, by_cell = plan(experiment, budget)
     store = Store(folder("results-dir", asked.run, DEFAULT_RESULTS), experiment.name)
+    spent, _ = plan(experiment, budget)
     if dry_run:
         print_plan(spent, store, format, False)
         return 0
-    where = store.folder / winners.FILE
-    winners.check(where)
-    execute(spent, store, replace(how, judged=("validation",)))
-    found = _winners(experiment, store, by_cell)
-    made = _made(store, spent)
-    winners.write(where, [w for w in found.values() if w], budget, made)
+    found, made = spend(experiment, budget, store, how)
     records = store.trials()
     notes = origin_notes(records[trial.id] for trial in spent.trials if trial.id in records)
     notes += [f"{key.capitalize()}: {text}" for key, text in made.items()]
     show([WinnersTable(store.name, [w for w in found.values() if w], budget, notes)], format)
     if format == "table":
-        print(f"Written to {where}: 'credbench run --tuned' uses them")
+        print(f"Written to {store.folder / winners.FILE}: 'credbench run --tuned' uses them")
     lost = [cell.label for cell in experiment.trials if found[cell.id] is None]
     warn(f"{label}: no draw came to a result" for label in lost)
     return 1 if lost else 0
+
+
+def spend(
+    experiment: Experiment, budget: Budget, store: Store, how: Options
+) -> tuple[dict[str, Winner | None], dict[str, str]]:
+    """Spend a budget on every cell and write down what won.
+
+    Return the winners by the cells' ids, None where no draw came to a result, and the commands
+    and hardware behind them.
+    """
+    spent, by_cell = plan(experiment, budget)
+    where = store.folder / winners.FILE
+    winners.check(where)
+    execute(spent, store, replace(how, judged=("validation",), timing=False, retry_failed=False))
+    records = store.trials()
+    found = {cell.id: winner(cell, by_cell[cell.id], records) for cell in experiment.trials}
+    made = _made(store, spent)
+    winners.write(where, [w for w in found.values() if w], budget, made)
+    return found, made
 
 
 def _images(found: Sequence[Dataset], asked: int | None) -> int:
@@ -139,13 +156,6 @@ def _images(found: Sequence[Dataset], asked: int | None) -> int:
             f"those for validation; give at most {smallest.trainable}"
         )
     return asked or min(_IMAGES, smallest.trainable)
-
-
-def _winners(
-    experiment: Experiment, store: Store, by_cell: Mapping[str, Sequence[Any]]
-) -> dict[str, Winner | None]:
-    records = store.trials()
-    return {cell.id: winner(cell, by_cell[cell.id], records) for cell in experiment.trials}
 
 
 def _made(store: Store, spent: Experiment) -> dict[str, str]:

@@ -64,6 +64,52 @@ def time_algorithms(
     _show(record, format, path)
 
 
+def measure(
+    registry: Registry,
+    grids: Sequence[Mapping[str, str]],
+    repeats: int,
+    device: str,
+    folder: Path,
+    name: str,
+) -> dict[str, Any]:
+    """Return the record of a name, made anew where there is none of these grids and sources.
+
+    Raises `RequestError` for what cannot be timed, and where the record cannot be written.
+    """
+    cells = [_cells(registry, {"epochs": "1", **settings}) for settings in grids]
+    blocks = [block for each in cells for block in _blocks(each, 1)]
+    where = resolve_device(device)
+    machine = environment.describe_machine(environment.capture(where, workers=1))
+    known = _same(folder / slug(machine) / f"{name}.json", blocks, repeats)
+    if known is not None:
+        return known
+    _check_room(blocks, where)
+    check_writable(folder)
+    try:
+        record = _time(blocks, where, repeats)
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted: no record was made") from None
+    write_record(record, folder, name, plot=False)
+    return record
+
+
+def _same(path: Path, blocks: Sequence[_Block], repeats: int) -> dict[str, Any] | None:
+    """Return the record in a file if it is of these programs, of their present sources."""
+    groups = [group[0] for block in blocks for group in block.groups]
+    wanted = [(_timed(trial), source_hash(type(trial.algorithm))) for trial in groups]
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        found = [(row["trial"], row["source"]) for row in record["rows"]]
+        return record if found == wanted and record["repeats"] == repeats else None
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+
+
+def _timed(trial: Trial) -> dict[str, Any]:
+    """Return the arguments that a timing is of."""
+    return {k: v for k, v in trial.arguments.items() if k not in ("seed", "epochs")}
+
+
 def check_name(name: str | None) -> None:
     """Raise `RequestError` for a name that a record's file cannot have."""
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
@@ -188,7 +234,7 @@ def _time(blocks: Sequence[_Block], device: str, repeats: int) -> dict[str, Any]
 def _row(clocked: Clocked) -> dict[str, Any]:
     trial = clocked.trial
     return {
-        "trial": {k: v for k, v in trial.arguments.items() if k not in ("seed", "epochs")},
+        "trial": _timed(trial),
         "algorithm": trial.algorithm.spec(full=False),
         "network": trial.network.spec(full=False),
         "family": _family(trial),

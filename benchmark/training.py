@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from credbench.embedding import embed, places
 from credbench.experiment import Trial
 from credbench.group import Group
 from credbench.images import PARTS, Dataset, Splits
@@ -56,6 +57,8 @@ class Outcome:
     """What capturing them took, before the clock of the first epoch."""
     resumed: list[int] = field(default_factory=list)
     """The epochs after which it was stopped and later went on."""
+    embedding: dict[str, Any] = field(default_factory=dict)
+    """The last hidden layer for some test images, in the plane, where that was asked for."""
     broken: int = 0
     """How many images could not be read, so that another stood in; since it was last stopped."""
     earlier_seconds: float = 0.0
@@ -75,10 +78,12 @@ def train(
     judged: Sequence[str] = PARTS,
     checkpoint: Checkpoint | None = None,
     note: Callable[[str], Any] = lambda line: None,
+    embedded: int = 0,
 ) -> list[Outcome]:
     """Train trials of one program together and return how each went, in order.
 
-    The weights reported are judged on the parts of the data in `judged`, and on no other.
+    The weights reported are judged on the parts of the data in `judged`, and on no other; of so
+    many test images their last hidden layer is `embedded` in the plane.
 
     A trial whose weights or validation loss stop being finite ends as `diverged`, with its
     epoch; the others of its group go on. With a checkpoint the training goes on from what it
@@ -89,7 +94,7 @@ def train(
         tidings = Tidings(note)
         group = Group(trials, [there[trial.dataset] for trial in trials], device, tidings)
         try:
-            outcomes = _Run(group, on_epoch, judged, checkpoint).run()
+            outcomes = _Run(group, on_epoch, judged, checkpoint, embedded).run()
         finally:
             group.close()
     if tidings.broken:
@@ -108,8 +113,10 @@ class _Run:
         on_epoch: Callable[[], Any],
         judged: Sequence[str],
         checkpoint: Checkpoint | None = None,
+        embedded: int = 0,
     ) -> None:
         self.group = group
+        self.embedded = embedded
         self.checkpoint = checkpoint
         self.began = time.perf_counter()
         self.judged = judged
@@ -253,6 +260,18 @@ class _Run:
                 self.outcomes[k].scores[name] = score(labels, ranked, classes)
                 if name == "test":
                     self.outcomes[k].confusion = confusion(labels, ranked[:, 0], classes)
+        if self.embedded:
+            self._embed(done)
+
+    def _embed(self, done: Sequence[int]) -> None:
+        """Show the last hidden layer of the reported weights for some test images."""
+        test = self.group.data["test"]
+        shown = places(self.embedded, len(test))
+        top = self.group.top("test", self.best, shown).view(len(self.outcomes), len(shown), -1)
+        expected = test.labels.expand(len(self.outcomes), -1)
+        for k in done:
+            found = embed(top[k], expected[k, shown].tolist())
+            self.outcomes[k].embedding = {"asked": self.embedded, **found}
 
 
 ErrorsAndLosses = tuple[list[float], list[float]]

@@ -99,17 +99,39 @@ def _unwritable(path: Path, error: OSError) -> RequestError:
     )
 
 
-def apply(experiment: Experiment, registry: Registry, results_dir: Path) -> Experiment:
+def apply(
+    experiment: Experiment, registry: Registry, results_dir: Path, budget: Budget | None = None
+) -> Experiment:
     """Return the experiment with each cell's settings replaced by those that won for it.
 
-    Raises `RequestError` for a cell that was never tuned, and for a seed that tuning used.
+    With a budget they are those that were found with it. Raises `RequestError` for a cell that
+    was never tuned, and for a seed that tuning used.
     """
-    known = {_key(entry): (path, entry) for path, entry in _entries(results_dir)}
+    known = _known(experiment, results_dir, budget)
     cells = tuple(
         cell if cell.refusal else _tuned(cell, known.get(_key_of(setting(cell))), registry)
         for cell in experiment.cells
     )
     return replace(experiment, cells=cells)
+
+
+def untuned(experiment: Experiment, results_dir: Path, budget: Budget) -> Experiment:
+    """Return the experiment without the cells whose settings were found with a budget."""
+    known = _known(experiment, results_dir, budget)
+    left = (c for c in experiment.cells if c.refusal or _key_of(setting(c)) not in known)
+    return replace(experiment, cells=tuple(left))
+
+
+def _known(
+    experiment: Experiment, results_dir: Path, budget: Budget | None
+) -> dict[tuple[str, ...], tuple[Path, Entry]]:
+    """Return what won, by setting: the last known, found with the budget if one is given."""
+    spent = {budget.spent(c.algorithm) for c in experiment.cells} if budget else set()
+    return {
+        _key(entry): (path, entry)
+        for path, entry in _entries(results_dir)
+        if budget is None or entry["budget"] in spent
+    }
 
 
 def _tuned(cell: Trial, found: tuple[Path, Entry] | None, registry: Registry) -> Trial:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench.report.figures import style
+from credbench.report.figures import save, style
 from credbench.report.summary import AXES
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ MEASURES = {
     "training-loss": "training loss (nats)",
 }
 """What can be drawn, and its name on the axis."""
+AGAINST = {"epochs": "epoch", "seconds": "seconds of training, evaluation excluded"}
+"""What it can be drawn against, and the axis's name."""
 PANEL = ("dataset", "network", "activation")
 """The arguments of a trial that panels differ in."""
 _NARROW = 4
@@ -34,11 +36,17 @@ Record = Mapping[str, Any]
 
 
 def plot_curves(
-    records: Sequence[Record], measure: str, paths: Iterable[Path], spell: Speller
+    records: Sequence[Record],
+    measure: str,
+    paths: Iterable[Path],
+    spell: Speller,
+    against: str = "epochs",
+    title: str = "",
 ) -> None:
     """Draw a measure over epochs: means over seeds, from the lowest to the highest as a band.
 
-    Where a trial diverged its line ends with a cross. `spell` shortens an argument of a trial.
+    Against seconds the epochs lie where their mean end lies. Where a trial diverged its line ends
+    with a cross. `spell` shortens an argument of a trial.
     """
     import matplotlib
 
@@ -52,9 +60,9 @@ def plot_curves(
     looks = looks_of(split(records, told, spell), told.index("algorithm"))
     size = (5 * columns if columns > 1 else 8, 3.2 * rows + _LEGEND * len(looks))
     figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-    for axes, (title, inside) in zip(grid.flat, panels.items(), strict=False):
-        axes.set_title(", ".join(title), fontsize="medium")
-        _panel(axes, split(inside, told, spell), measure, looks)
+    for axes, (setting, inside) in zip(grid.flat, panels.items(), strict=False):
+        axes.set_title(", ".join(setting), fontsize="medium")
+        _panel(axes, split(inside, told, spell), measure, against, looks)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
     handles = {
@@ -66,10 +74,19 @@ def plot_curves(
         handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False,
         fontsize="small",
     )  # fmt: skip
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
-    plt.close(figure)
+    figure.suptitle(title, fontsize="medium")
+    save(figure, paths)
+
+
+def with_curves(records: Sequence[Record], measure: str) -> list[Record]:
+    """Return the records with a curve of a measure to draw."""
+    key = measure.replace("-", "_")
+    curves = ((record, record.get("curve", {})) for record in records)
+    return [
+        record
+        for record, curve in curves
+        if curve.get("seconds") and any(value is not None for value in curve.get(key, ()))
+    ]
 
 
 def split(
@@ -109,11 +126,12 @@ def _panel(
     axes: Axes,
     lines: Mapping[tuple[str, ...], Sequence[Record]],
     measure: str,
+    against: str,
     looks: Mapping[tuple[str, ...], dict[str, Any]],
 ) -> None:
     for words, records in lines.items():
-        _line(axes, records, measure, ", ".join(words), looks[words])
-    axes.set_xlabel("epoch")
+        _line(axes, records, measure, against, ", ".join(words), looks[words])
+    axes.set_xlabel(AGAINST[against])
     axes.set_ylabel(MEASURES[measure])
     axes.set_yscale("log")
     low, high = axes.get_ylim()
@@ -127,22 +145,41 @@ def _panel(
 
 
 def _line(
-    axes: Axes, records: Sequence[Record], measure: str, label: str, look: dict[str, Any]
+    axes: Axes,
+    records: Sequence[Record],
+    measure: str,
+    against: str,
+    label: str,
+    look: dict[str, Any],
 ) -> None:
     key = measure.replace("-", "_")
     curves = [finite(record["curve"][key]) for record in records]
     epochs = range(1, max(map(len, curves)) + 1)
+    ends = [_ends(record, against) for record in records]
+    where = [_mean([each[k - 1] for each in ends if len(each) >= k]) for k in epochs]
     at = [[curve[k - 1] for curve in curves if len(curve) >= k] for k in epochs]
     every = max(1, len(at) // 8)
     axes.plot(
-        epochs, [sum(values) / len(values) for values in at], label=label, markevery=every,
+        where, [_mean(values) for values in at], label=label, markevery=every,
         markersize=4, linewidth=1.3, **look,
     )  # fmt: skip
     low, high = [min(values) for values in at], [max(values) for values in at]
-    axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
-    for record, curve in zip(records, curves, strict=True):
+    axes.fill_between(where, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    for record, curve, own in zip(records, curves, ends, strict=True):
         if record["status"] == "diverged" and curve:
-            axes.plot([len(curve)], [curve[-1]], marker="x", markersize=9, color=look["color"])
+            axes.plot(
+                [own[len(curve) - 1]], [curve[-1]], marker="x", markersize=9, color=look["color"]
+            )
+
+
+def _ends(record: Record, against: str) -> list[float]:
+    """Return where each epoch of a trial ends: its number, or the seconds trained so far."""
+    seconds = record["curve"]["seconds"]
+    return list(accumulate(seconds) if against == "seconds" else range(1, len(seconds) + 1))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def finite(values: Sequence[float | None]) -> list[float]:

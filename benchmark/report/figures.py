@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from credbench.spread import spread
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe & Ito 2008, without the yellow that white paper swallows.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -22,6 +25,18 @@ def style(algorithm: str) -> dict[str, Any]:
     name = algorithm.partition("[")[0]
     place = _KNOWN.index(name) if name in _KNOWN else len(_KNOWN) + sum(map(ord, name))
     return {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)]}
+
+
+def save(figure: Figure, paths: Iterable[Path]) -> None:
+    """Write a figure to every path, in the format of its ending, and close it."""
+    from matplotlib import pyplot as plt
+
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Without its date a file is the same whenever it is made anew.
+        dated = {"CreationDate": None} if path.suffix == ".pdf" else {}
+        figure.savefig(path, dpi=150, metadata=dated)
+    plt.close(figure)
 
 
 def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -71,5 +86,4 @@ def plot_depth(record: Mapping[str, Any], path: Path) -> None:
     axes.set_ylabel("step (ms)")
     axes.grid(True, which="both", alpha=0.25)
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    save(figure, [path])

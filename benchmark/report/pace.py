@@ -21,9 +21,10 @@ class PaceTable:
 
     record: Mapping[str, Any]
     reference: str
+    title: str = "Time per step"
+    notes: Sequence[str] = ()
 
     caption: ClassVar[str] = "microseconds a step, medians; step with quartiles"
-    title: ClassVar[str] = "Time per step"
 
     @property
     def names(self) -> int:
@@ -102,6 +103,7 @@ class PaceTable:
             "Peak: weights, feedback, moments, and the most that a step holds beside them.",
             f"Building, warm-up and capture: {_longest(rows):.2g} s a program at most.",
             f"Command: {where['command']}",
+            *self.notes,
         ]  # fmt: skip
 
     def dicts(self) -> list[dict[str, Any]]:

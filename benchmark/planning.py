@@ -1,0 +1,141 @@
+"""A target's trials: made from its grids, tuned where its scale says so, found where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from credbench import winners
+from credbench.commands import origin_notes, warn
+from credbench.errors import CredbenchError, RequestError
+from credbench.experiment import Experiment, Trial, datasets, make_experiment
+from credbench.gathering import Loaded
+from credbench.registry import Registry
+from credbench.running import Events, Options, prepare_dataset, serves
+from credbench.search import spend
+from credbench.store import Record, Store, experiments
+from credbench.targets import Target
+from credbench.tuning import SEED, Budget
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials behind a target, and why some cannot be run here."""
+
+    experiment: Experiment
+    absent: Mapping[str, str]
+    """Why the trials of these ids cannot be run: their dataset is not to be had."""
+    untuned: int = 0
+    """How many settings stand here as they are before a search, which was not made."""
+
+    @property
+    def runnable(self) -> Experiment:
+        """The trials whose data is there."""
+        there = (cell for cell in self.experiment.cells if cell.id not in self.absent)
+        return replace(self.experiment, cells=tuple(there))
+
+
+def make_plan(
+    target: Target, registry: Registry, how: Options, results_dir: Path, search: bool = True
+) -> Plan:
+    """Return the trials behind a target; with `search`, what is not tuned yet is.
+
+    Raises `RequestError` where the target names what there is not, and where tuning fails.
+    """
+    cells: list[Trial] = []
+    absent: dict[str, str] = {}
+    untuned = 0
+    for settings in target.grids:
+        why = _lacking(registry, settings["dataset"], how)
+        made = make_experiment(
+            registry, {**settings, "name": target.label}, None if why else how.data_dir
+        )
+        if target.search is not None and not why:
+            left, budget = _unsearched(target, registry, settings, made, how, results_dir)
+            if search:
+                _search(left, budget, how, results_dir)
+            else:
+                untuned += len(left.trials)
+            if search or not left.trials:
+                made = winners.apply(made, registry, results_dir, budget)
+        cells += made.cells
+        absent |= {cell.id: why for cell in made.cells if why}
+    settings = {"target": target.name, "scale": target.scale}
+    return Plan(Experiment(target.label, settings, tuple(cells)), absent, untuned)
+
+
+def _lacking(registry: Registry, named: str, how: Options) -> str:
+    """Return why datasets are not to be had here; empty where they are."""
+    try:
+        for dataset in datasets(registry, named, how.data_dir):
+            prepare_dataset(dataset, how.data_dir, Events(note=lambda line: warn([line])))
+    except CredbenchError as error:
+        return str(error)
+    return ""
+
+
+def _unsearched(
+    target: Target,
+    registry: Registry,
+    settings: Mapping[str, str],
+    made: Experiment,
+    how: Options,
+    results_dir: Path,
+) -> tuple[Experiment, Budget]:
+    """Return the settings of a grid that nobody has tuned with the target's budget, and that."""
+    assert target.search is not None
+    least = min(cell.dataset.trainable for cell in made.cells)
+    images = min(target.search.images or least, least)
+    budget = Budget(target.search.draws, target.search.passes, images)
+    asked = {**settings, "seeds": f"{SEED},", "limit-train": str(images)}
+    asked["name"] = f"tune-{target.label}"
+    whole = make_experiment(registry, asked, how.data_dir)
+    return winners.untuned(whole, results_dir, budget), budget
+
+
+def _search(left: Experiment, budget: Budget, how: Options, results_dir: Path) -> None:
+    """Spend the budget; raises `RequestError` where a setting comes to nothing."""
+    if not left.trials:
+        return
+    found, _ = spend(left, budget, Store(results_dir, left.name), how)
+    lost = [cell.label for cell in left.trials if found[cell.id] is None]
+    if lost:
+        raise RequestError(f"{', '.join(lost)}: no draw of the search came to a result")
+
+
+class Found:
+    """The records of a results folder, of whichever experiment, that serve trials."""
+
+    def __init__(self, results_dir: Path, first: str) -> None:
+        """Read every experiment, the one named `first` before the others."""
+        names = sorted(experiments(results_dir), key=lambda name: name != first)
+        self._loaded = [Loaded(Store(results_dir, name)) for name in names]
+
+    def records(
+        self, trials: Sequence[Trial], retry_failed: bool = False, embedded: int = 0
+    ) -> dict[str, Record]:
+        """Return a record for each trial that has one with all that is asked for."""
+        found: dict[str, Record] = {}
+        for trial in trials:
+            for each in self._loaded:
+                record = each.records.get(trial.id)
+                if record is not None and serves(record, trial, retry_failed, embedded):
+                    found.setdefault(trial.id, record)
+        return found
+
+    def timings(self) -> dict[tuple[object, ...], Record]:
+        """Return the timing runs of all experiments."""
+        return {key: each for one in self._loaded for key, each in one.store.timings().items()}
+
+    def notes(self, records: Mapping[str, Record], registry: Registry) -> list[str]:
+        """Return what the records were read from, ran on and were asked for by."""
+        notes = origin_notes(records.values())
+        for each in self._loaded:
+            own = {id for id, record in records.items() if each.records.get(id) is record}
+            notes += each.origins(own, registry) if own else []
+        return list(dict.fromkeys(notes))
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each record that could not be read."""
+        return [problem for each in self._loaded for problem in each.store.problems]
