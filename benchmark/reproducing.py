@@ -137,16 +137,21 @@ def _table(
 
 
 def title_of(target: Target, cells: Sequence[Trial]) -> str:
-    """Return a target's title, which says what it falls short of the paper in."""
+    """Return a target's title, which says what falls short of the paper."""
+    origins = {cell.dataset.origin for cell in cells if cell.dataset.origin}
     if target.scale == targets.SCALES[-1]:
-        return target.title
-    images = _range({cell.limit_train for cell in cells}, "training images", "all training images")
-    epochs = _range({cell.epochs for cell in cells}, "epochs", "")
-    seeds = _count(len({cell.seed for cell in cells}), "seed")
-    tuned = "untuned" if target.search is None else "tuned"
+        return ", ".join([target.title, *sorted(origins)])
+    said = [
+        _range({cell.limit_train for cell in cells}, "training images", "all training images"),
+        _range({cell.epochs for cell in cells}, "epochs", ""),
+        _count(len({cell.seed for cell in cells}), "seed"),
+        *(["smaller networks"] if target.reduced else []),
+        "untuned" if target.search is None else "tuned",
+        *sorted(f"images from {origin}" for origin in origins),
+    ]
     published = target.published_epochs
-    less = f"; published: {published} epochs" if published else ""
-    return f"{target.title}, at {target.scale} scale ({images}, {epochs}, {seeds}, {tuned}{less})"
+    less = f"; published: {published} epochs on all images" if published else ""
+    return f"{target.title}, at {target.scale} scale ({', '.join(said)}{less})"
 
 
 def _range(found: set[Any], what: str, none: str) -> str:
@@ -235,9 +240,11 @@ def _time(
     from credbench.report.pace import PaceTable
     from credbench.stopwatch import REFERENCE, measure
 
+    said = [*(["some networks smaller"] if target.reduced else []), f"{target.repeats} repeats"]
     short = target.scale != targets.SCALES[-1]
-    repeats = f"{target.repeats} repeats"
-    title = f"{target.title}, at {target.scale} scale ({repeats})" if short else target.title
+    title = (
+        f"{target.title}, at {target.scale} scale ({', '.join(said)})" if short else target.title
+    )
     record = measure(
         registry, target.grids, target.repeats, how.device, results / "timing", target.label
     )

@@ -52,6 +52,8 @@ class Target:
     """Of how many test images the last hidden layer is shown."""
     repeats: int
     """How often each time is taken."""
+    reduced: bool
+    """Whether networks are smaller than the paper's."""
 
     @property
     def label(self) -> str:
@@ -85,6 +87,7 @@ def read_target(name: str, scale: str) -> Target:
         Search(**here["tune"]) if "tune" in here else None,
         here.get("embed", 0),
         here.get("repeats", 0),
+        any("network" in grid.get(scale, {}) for grid in content["grids"]),
     )
 
 

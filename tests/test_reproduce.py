@@ -1,0 +1,242 @@
+"""The paper's tables and figures: what their files ask for, and what making them leaves."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from credbench import targets
+from credbench.cli import main
+from credbench.experiment import SETTINGS, make_experiment
+from credbench.reproducing import title_of
+from credbench.stopwatch import _cells
+from helpers import REGISTRY
+
+NAMES = [
+    "figure4", "figure5", "table1-cifar10", "table1-fashion-mnist", "table1-imagenet",
+    "table1-mnist", "table2", "table3", "timing",
+]  # fmt: skip
+PUBLISHED = {"table1": 500, "table2": 100, "table3": 100, "figure4": 100, "figure5": 500}
+
+
+def test_every_artefact_has_its_file():
+    assert targets.names() == NAMES
+
+
+@pytest.mark.parametrize("scale", targets.SCALES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_asks_for_what_there_is(name, scale):
+    target = targets.read_target(name, scale)
+    assert target.shows in targets.KINDS and target.title and target.note
+    assert (target.embed >= 10) == (target.shows == "embedding")
+    assert (target.repeats > 0) == (target.shows == "timing")
+    for settings in target.grids:
+        assert settings.keys() <= SETTINGS.keys()
+        if target.shows == "timing":
+            assert _cells(REGISTRY, {"epochs": "1", **settings})
+            continue
+        made = make_experiment(REGISTRY, settings)
+        assert made.trials and not made.refused
+        limits = {trial.limit_train for trial in made.trials}
+        assert limits == ({2000} if scale == "quick" else {None})
+    if scale == "paper" and name != "timing":
+        epochs = {int(s["epochs"]) for s in target.grids}
+        published = PUBLISHED[name.partition("-")[0]] if "imagenet" not in name else 100
+        assert max(epochs) == target.published_epochs == published
+        assert not target.reduced
+
+
+@pytest.mark.parametrize("scale", targets.SCALES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "timing"])
+def test_titles_say_what_falls_short_of_the_paper(name, scale):
+    target = targets.read_target(name, scale)
+    cells = [t for s in target.grids for t in make_experiment(REGISTRY, s).trials]
+    title = title_of(target, cells)
+    assert title.startswith(target.title)
+    if scale == "paper":
+        assert title == target.title
+    else:
+        assert f"at {scale} scale" in title and f"published: {target.published_epochs}" in title
+        assert ("2,000 training images" if scale == "quick" else "all training images") in title
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch, capsys):
+    """A folder of targets on digits, and a function that makes one and returns what it said."""
+    folder = tmp_path / "targets"
+    folder.mkdir()
+    monkeypatch.setattr(targets, "_folder", lambda: folder)
+    monkeypatch.chdir(tmp_path)
+
+    class Room:
+        path = tmp_path / "results" / "reproduced" / "quick"
+        trials = tmp_path / "results" / "tiny-quick" / "trials"
+
+        @staticmethod
+        def write(**given):
+            content = {
+                "title": "Table 0", "shows": "table", "note": "Made for a test.",
+                "dataset": "digits", "published-epochs": 500,
+                "grids": [{"algorithm": ["backprop", "dfa"], "network": "mlp[hidden=20]"}],
+                "scales": {"quick": {"limit-train": 300, "epochs": 1, "seeds": 2}},
+            } | given  # fmt: skip
+            (folder / "tiny.yaml").write_text(yaml.safe_dump(content))
+
+        @staticmethod
+        def make(*arguments, code=0):
+            monkeypatch.setattr(
+                "sys.argv", ["credbench", *arguments, "--workers", "1", "--data-dir", "data"]
+            )
+            with pytest.raises(SystemExit) as ended:
+                main()
+            said = capsys.readouterr()
+            assert ended.value.code == code, said.err
+            return said
+
+        def rows(self):
+            return list(csv.DictReader(io.StringIO((self.path / "tiny.csv").read_text())))
+
+        def stamps(self):
+            return {p: p.stat().st_mtime_ns for p in Path("results").glob("*/trials/*.json")}
+
+    return Room()
+
+
+def test_a_table_is_run_written_and_not_run_again(room):
+    room.write()
+    said = room.make("reproduce", "tiny")
+    assert "4 trials to run" in said.err
+    found = sorted(path.name for path in room.path.iterdir())
+    assert found == ["tiny.csv", "tiny.json", "tiny.md", "tiny.tex"]
+    text = (room.path / "tiny.md").read_text()
+    assert "Table 0, at quick scale (300 training images, 1 epochs, 2 seeds, untuned" in text
+    assert "published: 500 epochs on all images" in text and "Made for a test." in text
+    assert re.search(r"Command: credbench reproduce tiny", text) and "Hardware:" in text
+    rows = room.rows()
+    assert [row["algorithm"] for row in rows] == ["backprop", "dfa"]
+    assert all(float(row["test_mean"]) < 90 and row["n"] == "2" for row in rows)
+    before = room.stamps()
+    assert len(before) == 4 and "to run" not in room.make("reproduce", "tiny").err
+    assert room.stamps() == before
+
+
+def test_what_another_experiment_has_run_is_not_run_again(room):
+    room.write()
+    room.make("run", "-a", "dfa", "-d", "digits", "-n", "mlp[hidden=20]", "--limit-train", "300",
+              "-e", "1", "-s", "2", "--no-timing", "--name", "mine")  # fmt: skip
+    assert "2 to run" in room.make("reproduce", "tiny", "--dry-run").out
+    said = room.make("reproduce", "tiny")
+    assert "2 trials to run" in said.err
+    text = (room.path / "tiny.md").read_text()
+    assert "--name mine" in text  # its command stands behind the table, too
+    assert all(
+        row["n"] == 2 for row in json.loads((room.path / "tiny.json").read_text())[0]["rows"]
+    )
+
+
+def test_a_record_of_another_source_does_not_serve(room):
+    room.write()
+    room.make("reproduce", "tiny")
+    for path in room.trials.iterdir():
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"source": "another"}))
+    assert "4 to run" in room.make("reproduce", "tiny", "--dry-run").out
+
+
+def test_cells_without_their_data_are_missing(room):
+    absent = {"algorithm": "backprop", "dataset": "imagenet[size=32]", "network": "conv"}
+    room.write(grids=[{"algorithm": "backprop", "network": "mlp[hidden=20]"}, absent])
+    said = room.make("reproduce", "tiny")
+    assert "imagenet is not in data" in said.err
+    rows = room.rows()
+    assert [row["n"] for row in rows] == ["2", "0"] and rows[1]["missing"] == "2"
+    text = (room.path / "tiny.md").read_text()
+    assert "Missing: imagenet is not in data" in text
+    assert re.search(r"imagenet.*\| missing", text) or re.search(r"imagenet.*2 missing", text)
+
+
+def test_failures_are_said(room, tmp_path):
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(
+        "from credbench import Learner\n"
+        "class Broken(Learner):\n"
+        "    name = 'broken'\n"
+        "    def updates(self, step):\n"
+        "        raise ValueError('no')\n"
+    )
+    room.write(grids=[{"algorithm": ["backprop", "broken"], "network": "mlp[hidden=20]"}])
+    said = room.make("reproduce", "tiny", "--plugin", str(plugin), code=1)
+    assert "failed: ValueError: no" in said.err
+    assert "2 failed" in (room.path / "tiny.md").read_text()
+
+
+def test_settings_are_searched_for_once(room):
+    scale = {"epochs": 1, "seeds": 2, "tune": {"draws": 2, "passes": 1, "images": 200}}
+    room.write(scales={"quick": scale})
+    assert "2 settings to be tuned first" in room.make("reproduce", "tiny", "--dry-run").out
+    room.make("reproduce", "tiny")
+    winners = yaml.safe_load(Path("results/tune-tiny-quick/tuned.yaml").read_text())["winners"]
+    assert [w["budget"] for w in winners] == ["2 draws × 1 passes over 200 images"] * 2
+    text = (room.path / "tiny.md").read_text()
+    assert "2 seeds, tuned;" in text and "2 draws × 1 passes over 200 images" in text
+    before = room.stamps()
+    room.make("reproduce", "tiny")
+    assert room.stamps() == before
+    # A larger budget is another search, though winners of the smaller one are known.
+    room.write(scales={"quick": scale | {"tune": {"draws": 3, "passes": 1, "images": 200}}})
+    assert "2 settings to be tuned first" in room.make("reproduce", "tiny", "--dry-run").out
+
+
+def test_curves_and_the_last_layer_are_drawn(room):
+    room.write(shows="curves")
+    said = room.make("reproduce", "tiny")
+    drawn = {"tiny.png", "tiny.pdf", "tiny-seconds.png", "tiny-seconds.pdf"}
+    assert drawn < {path.name for path in room.path.iterdir()}
+    assert all(f"Written: results/reproduced/quick/{name}" in said.out for name in drawn)
+    first = {name: (room.path / name).read_bytes() for name in drawn}
+    assert all(len(content) > 5000 for content in first.values())
+    room.make("reproduce", "tiny")
+    assert first == {name: (room.path / name).read_bytes() for name in drawn}
+    scale = {"limit-train": 300, "epochs": 1, "seeds": 1, "embed": 50}
+    room.write(shows="embedding", scales={"quick": scale})
+    assert "2 trials to run" in room.make("reproduce", "tiny").err
+    assert (room.path / "tiny.png").read_bytes() != first["tiny.png"]
+    assert "to run" not in room.make("reproduce", "tiny").err
+
+
+def test_a_timing_is_taken_once(room):
+    room.write(shows="timing", scales={"quick": {"repeats": 2}}, dataset="digits")
+    said = room.make("reproduce", "tiny")
+    assert "at quick scale (2 repeats)" in said.out
+    assert "× backprop" in (room.path / "tiny.md").read_text()
+    (record,) = Path("results/timing").glob("*/tiny-quick.json")
+    before = record.stat().st_mtime_ns
+    assert room.make("reproduce", "tiny").out == said.out
+    assert record.stat().st_mtime_ns == before
+    room.write(shows="timing", scales={"quick": {"repeats": 3}}, dataset="digits")
+    room.make("reproduce", "tiny")
+    assert record.stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("figure6",), "did you mean 'figure"), (("tabel1-mnist",), "did you mean 'table1-mnist'"),
+     (("table2", "--scale", "slow"), "expected one of paper, quick, standard"),
+     (("table2", "--format", "xml"), "unknown format"),
+     (("table2", "--workers", "0"), "workers '0'")],
+)  # fmt: skip
+def test_wrong_requests_are_one_line(credbench, arguments, said):
+    ran = credbench("reproduce", *arguments, code=2)
+    assert said in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named(room, tmp_path):
+    room.write()
+    (tmp_path / "file").write_text("")
+    assert "give --output another folder" in room.make(
+        "reproduce", "tiny", "--output", str(tmp_path / "file" / "x"), code=2
+    ).err  # fmt: skip
