@@ -23,7 +23,7 @@ class ErrorDifference(Contest):
         first, second = bare(self.first), bare(self.second)
         if self.bound == 0:
             return f"{first} has a {'lower' if self.below else 'higher'} test error than {second}"
-        return f"the test error of {first} less that of {second} is {self._side} {self.bound:g} points"
+        return f"{first}'s test error less {second}'s is {self._side} {self.bound:g} points"
 
     def measure(self, row: Row, evidence: Evidence) -> dict[int, float]:
         return row.tests

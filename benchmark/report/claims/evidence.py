@@ -9,7 +9,7 @@ from typing import Any, cast
 from credbench.errors import RequestError
 from credbench.images import Dataset
 from credbench.registry import Registry
-from credbench.report.claims.needs import Needs
+from credbench.report.claims.needs import Needs, epochs_text
 from credbench.report.fitting import canonical, fits
 from credbench.report.summary import Row
 from credbench.spec import parse_axis
@@ -69,7 +69,7 @@ class Evidence:
         """Return what the numbers of rows at equal settings were measured at, in words."""
         tuned = ["untuned" if row.arguments["tuning"] == "none" else "tuned" for row in rows]
         origins = sorted({each for row in rows for each in self.origins(row)})
-        parts = [f"{rows[0].arguments['epochs']} epochs", self._images(rows[0]), f"n = {n}"]
+        parts = [epochs_text(rows[0]), self._images(rows[0]), f"n = {n}"]
         parts.append(" against ".join(dict.fromkeys(tuned)))
         return ", ".join([*parts, *(f"images from {origin}" for origin in origins)])
 

@@ -49,14 +49,15 @@ class Claim:
 def read_claims(registry: Registry, ids: Sequence[str] = ()) -> list[Claim]:
     """Return the claims of these ids, or all; raises `RequestError` for an id there is none of."""
     text = resources.files("credbench.paper").joinpath("claims.yaml").read_text("utf-8")
-    claims = {entry["id"]: _claim(entry, registry) for entry in yaml.safe_load(text)["claims"]}
+    claims = {entry["id"]: make_claim(entry, registry) for entry in yaml.safe_load(text)["claims"]}
     for id in ids:
         if id not in claims:
             raise unknown("claim", id, claims)
     return [claims[id] for id in (dict.fromkeys(ids) or claims)]
 
 
-def _claim(entry: Mapping[str, Any], registry: Registry) -> Claim:
+def make_claim(entry: Mapping[str, Any], registry: Registry) -> Claim:
+    """Return the claim that an entry of the file stands for."""
     shared = entry.get("needs", {})
     return Claim(
         entry["id"], entry["says"], entry["where"], entry["published"], entry.get("target", ""),

@@ -52,7 +52,7 @@ class Needs:
         lost = [f"{row.unfinished[k]} {k}" for k in ("failed", "diverged") if k in row.unfinished]
         return [
             *self.strays(row.arguments, row.setting),
-            *([] if epochs_of(row) >= self.epochs else [f"{row.arguments['epochs']} epochs"]),
+            *([] if epochs_of(row) >= self.epochs else [epochs_text(row)]),
             *([] if limit == "none" else [f"{int(limit):,} images"]),
             *self.too_few(len(row.tests)),
             *lost,
@@ -70,3 +70,9 @@ class Needs:
 def epochs_of(row: Row) -> int:
     """Return the number of epochs that a row's trials were given."""
     return int(row.arguments["epochs"])
+
+
+def epochs_text(row: Row) -> str:
+    """Return that number in words."""
+    count = epochs_of(row)
+    return f"{count} epoch{'' if count == 1 else 's'}"

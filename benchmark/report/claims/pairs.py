@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from credbench.report.best import SETTING, likeness
 from credbench.report.claims.evidence import Evidence
-from credbench.report.claims.needs import Needs, epochs_of
+from credbench.report.claims.needs import Needs, epochs_of, epochs_text
 from credbench.report.comparison import Pair, pair_algorithms
 from credbench.report.summary import Row
 
@@ -49,8 +49,9 @@ def _but_epochs(row: Row) -> Hashable:
 
 
 def _outrun(row: Row, longest: int) -> tuple[str, ...]:
-    epochs = epochs_of(row)
-    return () if epochs == longest else (f"{epochs} epochs, where {longest} were trained",)
+    if epochs_of(row) == longest:
+        return ()
+    return (f"{epochs_text(row)}, where {longest} were trained",)
 
 
 def _of_both(pair: Pair, needs: Needs) -> tuple[str, ...]:
