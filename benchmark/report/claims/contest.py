@@ -74,8 +74,9 @@ class Contest(Criterion):
         sides = {name: evidence.of(name, self.needs) for name in (self.first, self.second)}
         none = [bare(name) for name, rows in sides.items() if not rows]
         if none:
-            return "no records of " + " and ".join(none)
-        return f"no records of {bare(self.first)} and {bare(self.second)} at equal settings"
+            return f"no records of {' and '.join(none)} on {self.needs.place}"
+        both = f"{bare(self.first)} and {bare(self.second)}"
+        return f"no records of {both} at equal settings on {self.needs.place}"
 
     def command(self) -> str:
         return to_run([self.first, self.second], self.needs)

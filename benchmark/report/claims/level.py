@@ -60,7 +60,7 @@ class ErrorLevel(Criterion):
         )
 
     def absent(self, evidence: Evidence) -> str:
-        return f"no records of {bare(self.algorithm)}"
+        return f"no records of {bare(self.algorithm)} on {self.needs.place}"
 
     def command(self) -> str:
         return to_run([self.algorithm], self.needs)

@@ -58,6 +58,12 @@ class Needs:
             *lost,
         ]
 
+    @property
+    def place(self) -> str:
+        """The data and activations that evidence has to be of, in words."""
+        asked = (self.asked[axis] for axis in _SUBJECT if axis in self.asked)
+        return ", ".join(" or ".join(spec.name for spec in specs) for specs in asked)
+
     def too_few(self, n: int) -> list[str]:
         """Return how many trials there are where that is too few."""
         return [] if n >= self.seeds else [f"n = {n}"]

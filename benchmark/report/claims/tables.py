@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from credbench.report.claims.criterion import bare
 from credbench.report.claims.verdict import (
     CONTRADICTED,
     NOT_DECIDING,
@@ -84,9 +85,15 @@ def scales(verdict: Verdict) -> list[str]:
 
 def _measured(verdict: Verdict) -> str:
     own = _grounds(verdict)
-    shown = [f"{each.finding.place}: {number(a, each)}" for a, each in own[:_MOST_SHOWN]]
+    shown = [f"{_where(a, each)}: {number(a, each)}" for a, each in own[:_MOST_SHOWN]]
     more = [f"and {len(own) - _MOST_SHOWN} more"] if len(own) > _MOST_SHOWN else []
     return "; ".join([*shown, *more]) or "—"
+
+
+def _where(answer: Answer, judged: Judged) -> str:
+    """Return the place of a finding, and of two algorithms compared the other one."""
+    other = getattr(answer.criterion, "second", "")
+    return judged.finding.place + (f", against {bare(other)}" if other else "")
 
 
 def _grounds(verdict: Verdict) -> list[tuple[Answer, Judged]]:
@@ -115,7 +122,8 @@ def _to_decide(verdict: Verdict) -> list[str]:
         return []
     commands = dict.fromkeys(a.command for a in verdict.answers if a.command)
     target = verdict.claim.target
-    every = [*([f"credbench reproduce {target}"] if target else []), *commands]
+    whole = [f"credbench reproduce {target} --scale paper"] if target else []
+    every = [*whole, *commands]
     return [f"{verdict.claim.id}, to decide it: {'; or '.join(every)}"] if every else []
 
 
