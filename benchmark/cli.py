@@ -511,6 +511,24 @@ def report(
 
 
 @app.command()
+def claims(
+    claim: Annotated[
+        list[str] | None, typer.Argument(help="Claims [default: all].", metavar="[CLAIM]…")
+    ] = None,
+    results_dir: ResultsDir = None,
+    plugin: Plugins = None,
+    format: Format = "table",
+) -> None:
+    """Say of each of the paper's claims what the records say: supported, contradicted, undecided.
+
+    A verdict states the scale it was reached at; an open claim, what would decide it.
+    """
+    from credbench.claiming import print_claims
+
+    print_claims(_registry(plugin), results_dir or Path("results"), claim or [], format)
+
+
+@app.command()
 def status(
     name: Annotated[
         str | None, typer.Argument(help="An experiment [default: every one there is].")

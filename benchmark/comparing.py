@@ -10,7 +10,8 @@ from credbench.commands import check_format, find_stores, show, warn
 from credbench.errors import RequestError, unknown
 from credbench.gathering import Loaded, rows_of
 from credbench.registry import Registry
-from credbench.spec import Spec, parse_axis
+from credbench.report.fitting import canonical, fits
+from credbench.spec import parse_axis
 from credbench.store import Store, experiments
 
 if TYPE_CHECKING:
@@ -96,29 +97,17 @@ def _split(
     rows: Sequence[Row], first: str, second: str, registry: Registry
 ) -> tuple[list[Row], list[Row]]:
     """Return the rows of two algorithms; what both ask for is the more specific one's."""
-    asked = [_canonical(parse_axis(text)[0], registry) for text in (first, second)]
+    asked = [canonical("algorithm", parse_axis(text)[0], registry) for text in (first, second)]
     if asked[0] == asked[1]:
         raise RequestError(f"{first!r} and {second!r} are the same algorithm: give two")
-    mine, other = ([row for row in rows if _fits(row, spec)] for spec in asked)
+    mine, other = (
+        [row for row in rows if fits(row.arguments["algorithm"], spec)] for spec in asked
+    )
     one, two = (len(spec.given) for spec in asked)
     return (
         [row for row in mine if one > two or row not in other],
         [row for row in other if two > one or row not in mine],
     )
-
-
-def _canonical(spec: Spec, registry: Registry) -> Spec:
-    """Return the spec with values spelled as records spell them, where its algorithm is known."""
-    if spec.name not in registry.names("algorithm"):
-        return spec
-    full = dict(parse_axis(registry.create("algorithm", spec).spec())[0].given)
-    return Spec(spec.name, tuple((key, full[key]) for key, _ in sorted(spec.given)))
-
-
-def _fits(row: Row, asked: Spec) -> bool:
-    own = parse_axis(row.arguments["algorithm"])[0]
-    given = dict(own.given)
-    return own.name == asked.name and all(given.get(key) == value for key, value in asked.given)
 
 
 def _nothing(

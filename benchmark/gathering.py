@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench.commands import origins_of
@@ -11,6 +13,9 @@ from credbench.store import Record, Store, frame
 
 if TYPE_CHECKING:
     from credbench.report.summary import Row
+
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What reading a file raises that is not what it should be."""
 
 
 class Loaded:
@@ -37,13 +42,37 @@ def records_of(found: Sequence[Loaded]) -> dict[str, Record]:
     return records
 
 
-def rows_of(found: Sequence[Loaded], registry: Registry) -> list[Row]:
-    """Return the settings of experiments, taken together."""
+def rows_of(
+    found: Sequence[Loaded],
+    registry: Registry,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+) -> list[Row]:
+    """Return the settings of experiments, taken together, of those trials that are wanted."""
     from credbench.report.summary import summarise
 
     planned: dict[str, Mapping[str, Any]] = {}
     timings: dict[tuple[object, ...], Record] = {}
     for each in found:
-        planned |= each.planned
+        planned |= {id: trial for id, trial in each.planned.items() if wanted(trial)}
         timings |= each.store.timings()
-    return summarise(frame(planned, records_of(found), timings), registry)
+    return summarise(frame(planned, records_of(found), timings), registry) if planned else []
+
+
+def timing_records(folder: Path, problems: list[str]) -> Iterator[tuple[Path, Record]]:
+    """Yield the records that `credbench time` left in a folder, and where each lies.
+
+    A sentence for each that cannot be read goes to `problems`.
+    """
+    for path in sorted(folder.glob("*/*.json")):
+        try:
+            record = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            problems.append(left_out(path, error))
+            continue
+        if isinstance(record, dict) and "rows" in record:  # else of another measurement
+            yield path, record
+
+
+def left_out(path: Path, error: Exception) -> str:
+    """Return what is said of a file that cannot be read."""
+    return f"{path} cannot be read ({error}): it is left out"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from credbench import __version__, environment
+from credbench.claiming import verdict_tables
 from credbench.commands import STATES, find_stores, make_table, tally, warn
 from credbench.errors import RequestError
+from credbench.gathering import UNREADABLE, Loaded, left_out, timing_records
 from credbench.registry import Registry
 from credbench.report import sheets
+from credbench.report.claims.tables import SYMBOLS
 from credbench.report.html import as_sheet, render
 from credbench.report.lines import panels
 from credbench.report.matrices import matrices
@@ -31,15 +33,16 @@ def write_report(
 
     Raises `RequestError` where there are no experiments, and where it cannot be written.
     """
-    stores = find_stores(results_dir, name)
+    found = [Loaded(store) for store in find_stores(results_dir, name)]
     problems: list[str] = []
-    sections = [_section(store, registry, problems) for store in stores]
+    sections = [_section(each, registry, problems) for each in found]
     timing = [] if name else _timing(results_dir / "timing", problems)
     content = {
         "version": __version__,
         "folder": str(results_dir),
         "summary": sheets.summary(sections, STATES),
         "experiments": sections,
+        "claims": {} if name else _claims(registry, found, results_dir),
         "timing": timing,
         "problems": problems,
     }
@@ -55,9 +58,19 @@ def write_report(
     return path
 
 
-def _section(store: Store, registry: Registry, problems: list[str]) -> dict[str, Any]:
-    records = store.trials()
-    planned = store.planned(records)
+def _claims(registry: Registry, found: Sequence[Loaded], results_dir: Path) -> dict[str, Any]:
+    """Return the verdicts on the paper's claims and the numbers behind them, as tables."""
+    said_with_timing: list[str] = []
+    verdicts, numbers = verdict_tables(registry, found, results_dir, said_with_timing)
+    table = as_sheet(verdicts)
+    place = table["headings"].index("verdict")
+    for cells in table["cells"]:
+        cells[place] = f"{SYMBOLS[cells[place]]} {cells[place]}"
+    return {"verdicts": table, "numbers": as_sheet(numbers)}
+
+
+def _section(each: Loaded, registry: Registry, problems: list[str]) -> dict[str, Any]:
+    store, records, planned = each.store, each.records, each.planned
     table = make_table(store, planned, records, registry)
     in_order = [records[id] for id in planned if id in records]
     spell = Speller(registry)
@@ -119,21 +132,15 @@ def _facts(where: Mapping[str, Any]) -> list[list[str]]:
     return [[key, str(value)] for key, value in flat.items() if value is not None]
 
 
-_UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
-
-
 def _timing(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
     """Return the tables of the records that `credbench time` left in a folder."""
     found = []
-    for path in sorted(folder.glob("*/*.json")):
+    for path, record in timing_records(folder, problems):
         try:
-            record = json.loads(path.read_bytes())
-            if not isinstance(record, dict) or "rows" not in record:
-                continue  # of another measurement
             table = _timing_table(record)
             found.append({"name": f"{table.title}: {path.stem}", "table": as_sheet(table)})
-        except _UNREADABLE as error:
-            problems.append(f"{path} cannot be read ({error}): it is left out")
+        except UNREADABLE as error:
+            problems.append(left_out(path, error))
     return found
 
 

@@ -38,8 +38,9 @@ def curve(values):
 
 
 def source(algorithm):
-    known = algorithm in REGISTRY.names("algorithm")
-    return source_hash(REGISTRY.get("algorithm", algorithm)) if known else "s"
+    name = algorithm.partition("[")[0]
+    known = name in REGISTRY.names("algorithm")
+    return source_hash(REGISTRY.get("algorithm", name)) if known else "s"
 
 
 def record(algorithm, seed=0, values=(9.0, 5.0), error=5.0, status="done", reason="", **trial):
@@ -189,7 +190,7 @@ def test_the_command_writes_where_asked(credbench, tmp_path):
 
 def test_what_the_page_says_is_what_records_say(report):
     content = json.loads(Elements(report.read_text()).texts[1][1])
-    (_, first), summary = content["experiments"], content["summary"]
+    (_, first, _), summary = content["experiments"], content["summary"]
     assert summary["headings"] == [
         "experiment", "hardware", "trials", "done", "failed", "diverged", "settings", "n a setting"
     ]  # fmt: skip
@@ -264,6 +265,9 @@ def report(tmp_path_factory):
     )
     store(folder, "first", [*fine, failed, gone])
     store(folder, "<img src=x onerror=alert(2)>", [record("rec-lra")])
+    given = {"dataset": "mnist", "network": "mlp[hidden=256x5]"}
+    both = [REGISTRY.get("algorithm", name).create({}).spec() for name in ("rec-lra", "backprop")]
+    store(folder, "mnist", [record(name, **given) | {"origin": WILD} for name in both])
     program = Path(sys.executable).with_name("credbench")
     subprocess.run([program, "report", "--results-dir", folder], check=True, capture_output=True)
     return folder / "report.html"
@@ -295,9 +299,39 @@ def texts(page, selector):
 def test_it_opens_without_the_network_and_names_stay_text(page, report):
     assert page.requests == [report.as_uri()] and page.complaints == []
     assert page.run("document.scripts.length") == 2 and page.run("document.images.length") == 0
-    assert texts(page, "h2") == ["Summary", "<img src=x onerror=alert(2)>", "first"]
+    assert texts(page, "h2") == [
+        "Summary", "Claims", "<img src=x onerror=alert(2)>", "first", "mnist"
+    ]  # fmt: skip
     assert WILD in texts(page, f"{FIRST} tbody th") and WILD in texts(page, f"{FIRST} pre")[0]
     assert any(text.startswith(WILD) for text in texts(page, f"{FIRST} .legend button"))
+
+
+def test_claims_have_verdicts_that_are_told_without_colour(page):
+    rows = [text.split("\t") for text in texts(page, "#claims table:first-of-type tbody tr")]
+    words = {cells[0]: cells[3] for cells in rows if len(cells) > 3}
+    assert words["fewer-parameters-cifar10"] == "✓ supported"
+    assert words["fewer-parameters-imagenet"] == "✗ contradicted"
+    assert words["mnist-near-backprop"] == "? undecided"
+    missing = {cells[0]: cells[-1] for cells in rows}
+    assert missing["mnist-near-backprop"] == "nearest: 2 epochs, n = 1"
+    notes = texts(page, "#claims > div .notes li")
+    assert any(text.startswith("sign-trains, to decide it: credbench run") for text in notes)
+
+
+def test_numbers_behind_claims_unfold_and_names_stay_text(page):
+    page.run("document.querySelector('#claims summary').click()")
+    rows = texts(page, "#claims details tbody tr")
+    (row,) = (text for text in rows if text.startswith("mnist-near-backprop"))
+    assert "not deciding: 2 epochs, n = 1" in row and f"images from {WILD}" in row
+
+
+def test_the_page_of_one_experiment_leaves_claims_out(chromium, report, tmp_path):
+    program = Path(sys.executable).with_name("credbench")
+    page = tmp_path / "one.html"
+    command = [program, "report", "first", "--results-dir", report.parent, "--output", page]
+    subprocess.run(command, check=True, capture_output=True)
+    chromium.open(page)
+    assert texts(chromium, "h2") == ["Summary", "first"]
 
 
 def test_a_policy_that_is_broken_is_noticed(page):

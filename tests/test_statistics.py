@@ -49,6 +49,25 @@ def test_equivalence_is_two_one_sided_tests(seed, n):
     assert paired(first, second).p_equivalence(0.7) == pytest.approx(max(above, below))
 
 
+@pytest.mark.parametrize("seed, n", CASES)
+def test_one_sided_tests_and_limits_are_those_of_scipy(seed, n):
+    first, second = samples(seed, n)
+    found, apart = paired(first, second), np.subtract(first, second)
+    for p, side in ((found.p_below(0.3), "less"), (found.p_above(0.3), "greater")):
+        assert p == pytest.approx(stats.ttest_1samp(apart, 0.3, alternative=side).pvalue)
+    less, greater = (stats.ttest_1samp(apart, 0, alternative=s) for s in ("less", "greater"))
+    low, high = greater.confidence_interval(0.95).low, less.confidence_interval(0.95).high
+    assert found.limits() == pytest.approx((low, high))
+
+
+def test_one_number_has_no_limits_and_equal_numbers_no_doubt():
+    alone = paired([1.0], [2.0])
+    assert alone.limits() is None and alone.p_below(0) is None and alone.p_above(0) is None
+    same = paired([1.0, 2.0], [2.0, 3.0])
+    assert (same.p_below(0), same.p_above(0), same.limits()) == (0, 1, (-1, -1))
+    assert same.p_below(-1) == same.p_above(-1) == 0.5
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_holms_correction_is_the_closure_of_bonferronis(seed):
     """A hypothesis falls where every set of them that it is in falls by its smallest p."""

@@ -76,9 +76,27 @@ class Difference:
         These are the one-sided tests of difference ≤ −margin and difference ≥ margin (Schuirmann
         1987). None without a standard error.
         """
-        if self.error is None:
-            return None
-        return max(self._tail(margin + self.mean), self._tail(margin - self.mean))
+        below, above = self.p_below(margin), self.p_above(-margin)
+        return None if below is None or above is None else max(below, above)
+
+    def p_below(self, bound: float) -> float | None:
+        """Return the one-sided p of a true difference of `bound` or more.
+
+        Small where the difference is below the bound. None without a standard error.
+        """
+        return None if self.error is None else self._tail(bound - self.mean)
+
+    def p_above(self, bound: float) -> float | None:
+        """Return the one-sided p of a true difference of `bound` or less, as `p_below` does."""
+        return None if self.error is None else self._tail(self.mean - bound)
+
+    def limits(self, level: float = LEVEL) -> tuple[float, float] | None:
+        """Return the one-sided limits of the mean: each holds by itself at the level.
+
+        None without a standard error.
+        """
+        half = self.half_width(2 * level - 1)
+        return None if half is None else (self.mean - half, self.mean + half)
 
     def _tail(self, distance: float) -> float:
         """Return P(T ≥ distance / error), in the limit where the error is 0."""

@@ -191,9 +191,12 @@ def as_rich(table: Printable, width: int) -> RichTable:
         caption_style="dim",
     )
     for number, heading in enumerate(table.headings()):
+        prose = number in getattr(table, "prose", ())
         numeric = number >= table.names
         short = heading.replace("validation", "valid.").removesuffix(" %").replace(" ", "\n")
-        made.add_column(Text(short), justify="right" if numeric else "left", no_wrap=not numeric)
+        made.add_column(
+            Text(short), justify="right" if numeric else "left", no_wrap=not numeric and not prose
+        )
     for cells in table.cells():
         fitted = (c.replace(" ± ", "\n± ") for c in cells) if width < _WIDE else cells
         made.add_row(*(Text(cell) for cell in fitted))
@@ -228,7 +231,12 @@ def _latex(text: str) -> str:
 
 def as_latex(table: Printable) -> str:
     """Return a booktabs table; its document needs `\\usepackage{booktabs}`."""
-    columns = "l" * table.names + "r" * (len(table.headings()) - table.names)
+    prose = getattr(table, "prose", ())
+    wrapped = rf"p{{{0.9 / max(1, len(prose)):.2f}\linewidth}}"
+    columns = "".join(
+        wrapped if k in prose else "l" if k < table.names else "r"
+        for k in range(len(table.headings()))
+    )
     lines = [" & ".join(map(_latex, cells)) + r" \\" for cells in table.cells()]
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\caption{{{_latex(table.title)}}}",

@@ -58,6 +58,10 @@ function start() {
   document.getElementById("about").textContent = about;
   section("summary", "Summary", new Sheet(content.summary, "Experiments").element,
     ...content.problems.map((problem) => make("p", { class: "bad" }, problem)));
+  if (content.claims.verdicts) {
+    section("claims", "Claims", new Sheet(content.claims.verdicts, "The paper's claims").element,
+      folded("The numbers behind them", content.claims.numbers, "the claims"));
+  }
   content.experiments.forEach(experiment);
   if (content.timing.length) {
     section("timing", "Timing", ...content.timing.flatMap(({ name, table }) => part(name, true, () => new Sheet(table, name).element)));

@@ -1,0 +1,133 @@
+"""What `credbench claims` does, once its options are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from credbench import environment
+from credbench.commands import check_format, show, warn
+from credbench.experiment import setting_of
+from credbench.gathering import UNREADABLE, Loaded, left_out, records_of, rows_of, timing_records
+from credbench.registry import Registry
+from credbench.spec import parse_axis
+from credbench.store import Store, experiments
+
+if TYPE_CHECKING:
+    from credbench.report.claims.evidence import Evidence, Timed
+    from credbench.report.claims.ledger import Claim
+    from credbench.report.claims.tables import Findings, Verdicts
+
+
+def print_claims(registry: Registry, results_dir: Path, ids: Sequence[str], format: str) -> None:
+    """Print the verdict on each claim asked for, or on all, and the numbers behind them.
+
+    Raises `RequestError` for a claim that there is none of.
+    """
+    check_format(format)
+    found = [Loaded(Store(results_dir, name)) for name in experiments(results_dir)]
+    problems: list[str] = []
+    verdicts, numbers = verdict_tables(registry, found, results_dir, problems, ids)
+    warn([*problems, *(problem for each in found for problem in each.store.problems)])
+    rows_alike = format in ("csv", "json")
+    show([numbers] if rows_alike else [verdicts, numbers], format)
+
+
+def verdict_tables(
+    registry: Registry,
+    found: Sequence[Loaded],
+    results_dir: Path,
+    problems: list[str],
+    ids: Sequence[str] = (),
+) -> tuple[Verdicts, Findings]:
+    """Return what experiments, and the timing beside them, say of the claims of these ids, or all.
+
+    A sentence for each record of timing that cannot be read goes to `problems`.
+    Raises `RequestError` for a claim that there is none of.
+    """
+    from credbench.report.claims.ledger import read_claims
+    from credbench.report.claims.tables import Findings, Verdicts
+    from credbench.report.claims.verdict import judge
+
+    claims = read_claims(registry, ids)
+    timings = [*_alone(found), *_in_turns(results_dir / "timing", problems)]
+    evidence = _evidence(registry, found, timings, claims)
+    verdicts = [judge(claim, evidence) for claim in claims]
+    used = {id for each in verdicts for judged in each.deciding for id in judged.finding.ids}
+    notes = [note for each in found for note in each.origins(used, registry)]
+    return Verdicts(verdicts), Findings(verdicts, list(dict.fromkeys(notes)))
+
+
+def _evidence(
+    registry: Registry,
+    found: Sequence[Loaded],
+    timings: Sequence[Timed],
+    claims: Sequence[Claim],
+) -> Evidence:
+    from credbench.report.claims.evidence import Evidence
+
+    about = {
+        spec.name
+        for claim in claims
+        for criterion in claim.criteria
+        for spec in criterion.needs.asked.get("dataset", ())
+    }
+    rows = rows_of(found, registry, lambda t: parse_axis(t["dataset"])[0].name in about)
+    machines = {
+        key: environment.describe_machine(where)
+        for each in found
+        for key, where in each.store.environments().items()
+    }
+    return Evidence(rows, records_of(found), timings, registry, machines)
+
+
+def _alone(found: Sequence[Loaded]) -> list[Timed]:
+    """Return the timing runs that `credbench run` makes at its end, in seconds an epoch."""
+    timed = []
+    for each in found:
+        known = each.store.environments()
+        settings = {setting_of(trial): trial for trial in each.planned.values()}
+        for (*setting, device), record in each.store.timings().items():
+            trial, where = settings.get(tuple(setting)), known.get(record["environment"])
+            if trial is not None and where is not None:
+                timed.append(_timed(trial, record["epoch_seconds"], where, device, ""))
+    return timed
+
+
+def _in_turns(folder: Path, problems: list[str]) -> list[Timed]:
+    """Return what `credbench time` measured of one replica, in seconds a step of every phase."""
+    timed = []
+    for path, record in timing_records(folder, problems):
+        try:
+            where = record["environment"]
+            timed += [
+                _timed(row["trial"], row["seconds"]["step"], where, where["device"], str(path))
+                for row in record["rows"]
+                if row.get("replicas") == 1 and "step" in row.get("seconds", {})
+            ]
+        except UNREADABLE as error:
+            problems.append(left_out(path, error))
+    return timed
+
+
+def _timed(
+    trial: Mapping[str, Any],
+    seconds: Sequence[float],
+    where: Mapping[str, Any],
+    device: Any,
+    turn: str,
+) -> Timed:
+    from credbench.report.claims.evidence import Timed
+
+    arguments = {axis: _text(value) for axis, value in trial.items() if axis not in _NOT_OF_PACE}
+    arguments.setdefault("dtype", "float32")
+    machine = environment.describe_machine(dict(where))
+    return Timed(arguments, tuple(map(float, seconds)), str(device), machine, turn)
+
+
+_NOT_OF_PACE = ("epochs", "seed", "tuning")
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else str(value)
