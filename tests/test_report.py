@@ -155,7 +155,7 @@ def test_names_cannot_break_a_format():
     wild["trial"] = wild["trial"] | {"algorithm": "a|b & c_d%"}
     table = Table("x_y", rows(wild))
     assert r"a\|b & c_d%" in as_markdown(table)
-    assert r"a|b \& c\_d\%" in as_latex(table) and r"\caption{x\_y}" in as_latex(table)
+    assert r"a$|$b \& c\_d\%" in as_latex(table) and r"\caption{x\_y}" in as_latex(table)
     assert as_csv([table]).count("\n") == 1
 
 

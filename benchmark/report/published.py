@@ -47,7 +47,7 @@ class Cell:
     @cached_property
     def text(self) -> str:
         """Where its numbers are from, how sure they are, and what else is to be said."""
-        return f"{self.source}; {self.sure}" + (f": {self.note}" if self.note else "")
+        return "; ".join(filter(None, (self.source, self.sure, self.note)))
 
     def fits(self, row: Row) -> bool:
         """Return whether a row of its dataset and algorithm is to be compared with it."""

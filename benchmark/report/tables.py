@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from credbench.report import latex
 from credbench.report.statistics import Estimate
 from credbench.report.summary import Row, measured, varying
 
@@ -240,28 +241,20 @@ def _markdown(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
-    "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "φ": r"$\phi$", "′": r"$'$", "≤": r"$\le$",
-    "σ": r"$\sigma$", "−": "--", "–": "--", "—": "---", "×": r"$\times$", "µ": r"$\mu$",
-    "§": r"\S{}",
-}  # fmt: skip
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)
-
-
 def as_latex(table: Printable) -> str:
-    """Return a booktabs table; its document needs `\\usepackage{booktabs}`."""
+    """Return a table for LaTeX, whose document needs `\\usepackage{booktabs,graphicx}`.
+
+    One that is wider than the text is made as small as it takes to fit.
+    """
     columns = "l" * table.names + "r" * (len(table.headings()) - table.names)
-    lines = [" & ".join(map(_latex, cells)) + r" \\" for cells in table.cells()]
+    lines = [latex.line(cells) for cells in table.cells()]
     return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{_latex(table.title)}}}",
-        rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
-        " & ".join(map(_latex, table.headings())) + r" \\", r"\midrule", *lines, r"\bottomrule",
-        r"\end{tabular}", *(rf"\par\footnotesize {_latex(n)}" for n in table.footnotes()),
+        r"\begin{table}", r"\centering", rf"\caption{{{latex.escape(table.title)}}}",
+        rf"\sbox0{{\begin{{tabular}}{{{columns}}}", r"\toprule", latex.line(table.headings()),
+        r"\midrule", *lines, r"\bottomrule", r"\end{tabular}}",
+        r"\ifdim\wd0>\linewidth \resizebox{\linewidth}{!}{\usebox0}\else \usebox0\fi",
+        r"\par\medskip\footnotesize\raggedright",
+        *(latex.escape(note) + r"\par" for note in table.footnotes()),
         r"\end{table}",
     ])  # fmt: skip
 
