@@ -380,7 +380,7 @@ def table(
         bool, typer.Option("--trials", help="One row a trial, as csv or json.")
     ] = False,
     published: Annotated[
-        bool, typer.Option("--published", help="With the published test errors, where known.")
+        bool, typer.Option("--published", help="With the published numbers, where known.")
     ] = False,
     compare: Compare = False,
     margin: Margin = None,

@@ -1,4 +1,4 @@
-"""Time per epoch for tables: from a timing run of one replica, made where it is missing.
+"""Time per epoch and memory for tables: from a timing run of one replica, made where missing.
 
 Trials that ran beside others, or as replicas of one program, say little of what one costs.
 """
@@ -81,5 +81,6 @@ def _time(trials: Sequence[Trial], store: Store, device: str, environment: str) 
             "captured": clocked.captured,
             "compile_seconds": clocked.compile_seconds,
             "epoch_seconds": epoch_seconds(clocked),
+            "peak_bytes": clocked.peak_bytes,
         }
         store.write_timing(record)

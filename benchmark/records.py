@@ -110,8 +110,11 @@ _SCHEMAS: dict[str, dict[str, Test]] = {
         "packages": lambda v: _mapping(v) and "torch" in v,
     },
 }  # fmt: skip
-_OPTIONAL: dict[str, Test] = {"origin": _text, "embedding": _embedding}
-"""Keys of a trial's record that it may lack."""
+_OPTIONAL: dict[str, dict[str, Test]] = {
+    "trials": {"origin": _text, "embedding": _embedding},
+    "timings": {"peak_bytes": _count},
+}
+"""Keys that a file of a kind may lack."""
 _DONE: dict[str, Test] = {
     "scores": _scores,
     "curve": lambda v: _curve(v) and _some_numbers(v.get("seconds")),
@@ -129,7 +132,8 @@ def check(kind: str, content: Any) -> None:
     if kind in ("trials", "timings") and content.get("format") != FORMAT:
         raise ValueError(f"format {content.get('format')!r}, this version reads {FORMAT}")
     _check(content, _SCHEMAS[kind])
-    _check(content, {key: test for key, test in _OPTIONAL.items() if key in content})
+    optional = _OPTIONAL.get(kind, {})
+    _check(content, {key: test for key, test in optional.items() if key in content})
     if kind == "trials" and content["status"] == "done":
         _check(content, _DONE)
     if kind == "trials" and content["status"] == "diverged":

@@ -3,7 +3,7 @@
 <results-dir>/<experiment>/trials/<trial id>.json
 <results-dir>/<experiment>/plans/<hash>.json           what was asked for, trial by trial
 <results-dir>/<experiment>/environments/<hash>.json    hardware, versions, command
-<results-dir>/<experiment>/timings/<hash>.json         seconds an epoch of each setting, alone
+<results-dir>/<experiment>/timings/<hash>.json         time and memory of each setting, alone
 <results-dir>/<experiment>/checkpoints/                see `credbench.checkpoints`
 """
 
@@ -158,9 +158,9 @@ def frame(
     """Return a tidy table: one row for every planned trial, one column for every fact.
 
     Errors and macro averages are in percent. `epoch_seconds` is the median epoch's in training,
-    and `alone_seconds`, with its quartiles, what one takes by the timing run of its setting. A
-    trial without a record has status `missing`, or `not applicable` with the reason where its
-    algorithm is not defined; what it lacks is NaN.
+    and `alone_seconds`, with its quartiles, what one takes by the timing run of its setting;
+    `peak_bytes` is what that run held at most. A trial without a record has status `missing`, or
+    `not applicable` with the reason where its algorithm is not defined; what it lacks is NaN.
     """
     from pandas import DataFrame
 
@@ -180,12 +180,13 @@ def frame(
 
 
 NOT_APPLICABLE = "not applicable"
-_PACE = ("alone_seconds", "alone_low", "alone_high")
+_PACE = ("alone_seconds", "alone_low", "alone_high", "peak_bytes")
 
 
-def _pace(timing: Record) -> dict[str, float]:
+def _pace(timing: Record) -> dict[str, float | None]:
     found = spread(timing["epoch_seconds"])
-    return dict(zip(_PACE, (found.median, found.low, found.high), strict=True))
+    values = (found.median, found.low, found.high, timing.get("peak_bytes"))
+    return dict(zip(_PACE, values, strict=True))
 
 
 def _facts(record: Record | None) -> dict[str, Any]:

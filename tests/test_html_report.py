@@ -20,6 +20,7 @@ from credbench.report.html import render
 from credbench.report.lines import MOST_LINES, MOST_POINTS, panels
 from credbench.report.matrices import matrices
 from credbench.report.summary import Speller
+from credbench.reporting import write_report
 from helpers import REGISTRY
 
 WILD = "<script>alert(1)</script>"
@@ -118,6 +119,21 @@ def test_the_page_refers_to_nothing_outside():
     assert not re.search(r"https?:|//\w+\.|@import|url\(|innerHTML|\beval\b|fetch\(", page)
     links = [a.get("href") or a.get("src") for _, a in Elements(page).found]
     assert [link for link in links if link] == ["#main"]
+
+
+def test_published_numbers_stand_beside_measured_ones_where_there_are_any(tmp_path):
+    store(tmp_path, "one", [record("dfa", dataset="mnist"), record("lra-diff", dataset="mnist")])
+    store(tmp_path, "two", [record("dfa")])
+    page = write_report(REGISTRY, tmp_path, None, None)
+    one, two = (
+        each["table"] for each in json.loads(Elements(page.read_text()).texts[1][1])["experiments"]
+    )
+    place = one["headings"].index("published %")
+    found = {cells[0]: cells[place : place + 2] for cells in one["cells"]}
+    assert found == {"dfa": ["2.75 [1]", "+2.25"], "lra-diff": ["—", "—"]}
+    assert one["notes"][0].startswith("[1] arXiv 2002.03911, Table 1")
+    assert not any("Command: " in note for note in one["notes"])
+    assert "published %" not in two["headings"]
 
 
 def test_lines_are_means_and_ranges_over_seeds():

@@ -1,25 +1,33 @@
 """Published numbers beside ours, and curves drawn from records."""
 
 import json
+import time
+from dataclasses import replace
 from importlib import resources
 
 import pytest
 import yaml
 
-from credbench.report.published import _published, find
+from credbench.report.published import PUBLISHED, SURE, PublishedTable, cells, find, known
+from credbench.report.statistics import estimate
 from credbench.report.summary import AXES, MEASURES, Row
 from credbench.spec import parse_axis
 from credbench.tuning import Budget
 from helpers import REGISTRY
 
 
-def row(algorithm, dataset="mnist", activation="tanh"):
+def row(algorithm, dataset="mnist", activation="tanh", network="mlp[hidden=256x5]", **measured):
     made = REGISTRY.create("algorithm", parse_axis(algorithm)[0])
     arguments = dict.fromkeys(AXES, "") | {
-        "algorithm": made.spec(), "dataset": dataset, "activation": activation
+        "algorithm": made.spec(), "dataset": dataset, "activation": activation, "network": network
     }  # fmt: skip
-    estimates = dict.fromkeys(MEASURES)
+    estimates = dict.fromkeys(MEASURES) | {m: estimate([v]) for m, v in measured.items()}
     return Row(arguments, arguments, 1, estimates, None, False, 1, 1, 1, False, "", {}, "")
+
+
+def published(*arguments, **given):
+    """The published numbers of a row by measure."""
+    return {measure: number.value for measure, number in find(row(*arguments, **given)).items()}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +46,7 @@ def row(algorithm, dataset="mnist", activation="tanh"):
     ],
 )
 def test_a_row_finds_the_cell_it_is_to_be_compared_with(algorithm, dataset, activation, test):
-    assert find(row(algorithm, dataset, activation)).test == test
+    assert published(algorithm, dataset, activation)["test"] == test
 
 
 @pytest.mark.parametrize(
@@ -49,18 +57,149 @@ def test_a_row_finds_the_cell_it_is_to_be_compared_with(algorithm, dataset, acti
      ("lra-e[rule=fixed]", "mnist", "tanh")],
 )  # fmt: skip
 def test_nothing_is_put_beside_what_was_not_published(algorithm, dataset, activation):
-    assert find(row(algorithm, dataset, activation)) is None
+    assert find(row(algorithm, dataset, activation)) == {}
+
+
+RESIDUAL = ("resnet[depth=18]", "pnn-resnet[depth=18,level=0.1]")
+
+
+@pytest.mark.parametrize(
+    "algorithm, dataset, network, test",
+    [
+        *(("rec-lra", "cifar10[preprocess=zca]", network, 9.12) for network in RESIDUAL),
+        *(("backprop", "cifar10", network, 8.85) for network in RESIDUAL),
+        *(("rec-lra", "imagenet[size=64]", network, 30.48) for network in RESIDUAL),
+        ("backprop", "cifar10", "conv[filters=5x64s2]", 31.87),
+        ("backprop", "cifar10", "local", 32.41),
+        ("backprop", "cifar10", "mlp[hidden=1024x3]", 41.32),
+        ("dfa", "cifar10", "local", 44.41),
+        ("dfa", "cifar10", "mlp", 47.80),
+        ("target-prop", "cifar10", "local", 39.47),
+        ("backprop", "mnist", "local", 1.17),
+    ],
+)
+def test_the_network_tells_published_numbers_apart(algorithm, dataset, network, test):
+    assert published(algorithm, dataset, network=network)["test"] == test
+
+
+@pytest.mark.parametrize("network", ["vgg", "res-mlp[hidden=256x5]", "conv"])
+def test_other_networks_have_no_published_numbers(network):
+    assert find(row("rec-lra", "cifar10", network=network)) == {}
+    assert find(row("dfa", "mnist", network=network)) == {}
+
+
+def test_a_row_finds_all_that_was_published_of_it():
+    assert published("backprop") == {"train": 0.0, "test": 1.48}
+    assert published("rec-lra", "cifar10", network="pnn-resnet") == {
+        "train": None, "test": 9.12, "precision": 89.20, "recall": 88.61, "f1": 89.96,
+    }  # fmt: skip
+    assert published("backprop", "imagenet", network="resnet") == {
+        "test": 28.16, "top5": None, "precision": 70.12, "recall": 69.96, "f1": 70.04,
+    }  # fmt: skip
+    assert published("fa", "imagenet", network="local") == {"test": 93.08, "top5": 82.54}
+    assert find(row("rec-lra", "cifar10", network="resnet"))["test"].cell.sure == "printed"
+
+
+_TANH = ("Backprop", "TP", "E-Prop", "LRA-E", "FA", "DFA")
+_REC = tuple(f"rec-LRA, {name}" for name in ("tanh", "lrelu", "elu", "sign"))
+_OWN = ("Backprop (impl)", "rec-LRA")
+_TABLES = {
+    (1, "mnist"): ((*_TANH, *_REC), {"train", "test"}),
+    (1, "fashion-mnist"): ((*_TANH, *_REC), {"train", "test"}),
+    (1, "cifar10"): (("CNN, Backprop", "TP", "FA", "DFA", *_OWN), {"train", "test"}),
+    (1, "imagenet"): (("TP", "FA", *_OWN), {"test", "top5"}),
+    (2, "cifar10"): (("Backprop", "rec-LRA"), {"accuracy", "test", "precision", "recall", "f1"}),
+    (3, "imagenet"): (("Backprop", "rec-LRA"), {"accuracy", "test", "precision", "recall", "f1"}),
+}
+
+
+def test_the_papers_tables_are_complete():
+    listed = {}
+    for cell in cells():
+        if cell.table is not None:
+            rows = listed.setdefault((cell.table, cell.dataset), {})
+            rows.setdefault(cell.row, set()).update(cell.values)
+    expected = {key: dict.fromkeys(rows, measures) for key, (rows, measures) in _TABLES.items()}
+    assert listed == expected
 
 
 def test_every_published_cell_names_what_exists_and_says_how_sure_it_is():
-    for wanted, cell in _published():
-        (spec,) = parse_axis(wanted["algorithm"])
-        REGISTRY.create("algorithm", spec)
-        assert wanted["dataset"] in REGISTRY.names("dataset")
-        assert wanted.get("activation", "tanh") in REGISTRY.names("activation")
-        assert cell.sure.partition(",")[0] in ("printed", "inferred", "second-hand")
-        assert cell.source
-        assert 0 < cell.test < 100
+    for cell in cells():
+        made = REGISTRY.create("algorithm", cell.asked)
+        spelled = dict(parse_axis(made.spec())[0].given)
+        assert all(spelled[key] == value for key, value in cell.asked.given)
+        assert cell.dataset in REGISTRY.names("dataset")
+        assert cell.networks and set(cell.networks) <= {*REGISTRY.names("network")}
+        assert cell.activation in (None, *REGISTRY.names("activation"))
+        assert cell.sure in SURE and cell.source and cell.values
+        assert set(cell.values) <= {*PUBLISHED, "accuracy"}
+        for value in cell.values.values():
+            assert value is None if cell.sure == "illegible" else 0 <= value < 100
+
+
+def test_f1_that_is_not_the_harmonic_mean_is_told():
+    seen = []
+    for number in (2, 3):
+        for name in ("Backprop", "rec-LRA"):
+            mine = [cell for cell in cells() if (cell.table, cell.row) == (number, name)]
+            values = {measure: v for cell in mine for measure, v in cell.values.items()}
+            notes = " ".join(cell.note for cell in mine)
+            p, r = values["precision"], values["recall"]
+            harmonic = 2 * p * r / (p + r)
+            fits = abs(harmonic - values["f1"]) < 0.01
+            seen.append(fits)
+            assert f"{r:.2f} does not" in notes and r != values["accuracy"]
+            assert fits or f"{harmonic:.2f}, not {values['f1']:.2f}" in notes
+            assert ("do not fit together" in notes) is not fits
+    assert seen == [False, False, True, True]
+
+
+def test_columns_are_those_that_something_published_stands_in():
+    mlp = row("rec-lra", test=2.0, train=0.5)
+    resnet = row("rec-lra", "cifar10", network="resnet", test=10.0, f1=90.0)
+    headings = PublishedTable("t", [mlp]).headings()
+    assert headings[headings.index("train error %") :][:3] == [
+        "train error %", "published train %", "train difference",
+    ]  # fmt: skip
+    assert "published F1 %" not in headings and "published top-5 %" not in headings
+    table = PublishedTable("t", [mlp, resnet, row("dfa", "digits", test=3.0)])
+    beside = dict(zip(table.headings(), zip(*table.cells(), strict=True), strict=True))
+    assert beside["published %"] == ("1.82 [1]", "9.12 [3]", "—")
+    assert beside["difference"] == ("+0.18", "+0.88", "—")
+    assert beside["published train %"] == ("0.00 [1]", "illegible [2]", "—")
+    assert beside["F1 difference"] == ("—", "+0.04", "—")
+    assert beside["published precision %"] == ("—", "89.20 [4]", "—")
+    assert beside["precision difference"] == ("—", "—", "—")
+
+
+def test_a_published_number_of_what_was_not_measured_has_its_column():
+    table = PublishedTable("t", [row("fa", "imagenet", network="local")])
+    (cells,) = table.cells()
+    beside = dict(zip(table.headings(), cells, strict=True))
+    assert beside["train error %"] == beside["test error %"] == beside["top-5 error %"] == "missing"
+    assert beside["published %"] == "93.08 [1]" and beside["published top-5 %"] == "82.54 [1]"
+    (flat,) = table.dicts()
+    assert flat["published_top5"] == 82.54 and flat["published_top5_sure"] == "inferred"
+    assert flat["published_f1"] is None and "Bartunov" in flat["published_test_source"]
+
+
+def test_only_numbers_count_as_known():
+    assert known([row("lra-diff"), row("dfa")]) and not known([row("lra-diff")])
+
+
+def test_ten_thousand_rows_are_looked_up_in_a_moment():
+    sample = [row(name, data, test=3.0, train=1.0) for name in ("rec-lra", "dfa", "lra-diff")
+              for data in ("mnist", "fashion-mnist")]  # fmt: skip
+    rows = []
+    for k in range(10_000):
+        one = sample[k % len(sample)]
+        rows.append(replace(one, arguments=one.arguments | {"optimizer": f"adam[lr={k}]"}))
+    began = time.process_time()
+    table = PublishedTable("t", rows)
+    shown = table.headings(), table.cells(), table.footnotes(), table.dicts()
+    assert time.process_time() - began < 3
+    assert len(shown[1]) == len(shown[3]) == 10_000
+    assert sum(note.startswith("[") for note in shown[2]) == 3
 
 
 def test_shipped_winners_are_of_settings_that_exist():
@@ -132,8 +271,6 @@ def test_curves_end_where_values_stop_being_finite():
 
 
 def test_a_row_without_results_has_no_difference():
-    from credbench.report.published import PublishedTable
-
     table = PublishedTable("t", [row("backprop")])
     (cells,) = table.cells()
     assert "1.48 [1]" in cells and cells[table.headings().index("difference")] == "—"

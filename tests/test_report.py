@@ -98,6 +98,19 @@ def test_time_comes_from_a_timing_run_on_the_trials_device():
         assert not elsewhere.timed
 
 
+def test_memory_of_a_timing_run_has_a_column_where_it_is_known():
+    ((key, alone),) = timing(0.5).items()
+    (row,) = rows(record(0, 3.0), timings={key: alone | {"peak_bytes": 3 * 2**19}})
+    assert row.peak_bytes == 3 * 2**19
+    (without,) = rows(record(0, 3.0), timings={key: alone})
+    assert without.peak_bytes is None and "peak MiB" not in Table("t", [without]).headings()
+    table = Table("t", [row, without])
+    place = table.headings().index("peak MiB")
+    assert [cells[place] for cells in table.cells()] == ["1.5", "—"]
+    assert any(note.startswith("Peak: weights") for note in table.footnotes())
+    assert [flat["peak_bytes"] for flat in table.dicts()] == [3 * 2**19, None]
+
+
 def test_absent_and_present_numbers_of_one_axis_keep_their_spelling():
     clipped, limited = record(1, 3.0), record(2, 4.0)
     clipped["trial"] = clipped["trial"] | {"clip_norm": 1.0, "limit_train": 200}
@@ -142,7 +155,7 @@ def test_names_cannot_break_a_format():
     wild["trial"] = wild["trial"] | {"algorithm": "a|b & c_d%"}
     table = Table("x_y", rows(wild))
     assert r"a\|b & c_d%" in as_markdown(table)
-    assert r"a|b \& c\_d\%" in as_latex(table) and r"\caption{x\_y}" in as_latex(table)
+    assert r"a$|$b \& c\_d\%" in as_latex(table) and r"\caption{x\_y}" in as_latex(table)
     assert as_csv([table]).count("\n") == 1
 
 

@@ -216,6 +216,24 @@ def test_equal_plans_and_environments_are_stored_once(tmp_path):
     assert planned == {"a": ARGUMENTS, "b": ARGUMENTS, "c": {"seed": 1}}
 
 
+@pytest.mark.parametrize(
+    "peak, read",
+    [
+        ({}, True),
+        ({"peak_bytes": 7}, True),
+        ({"peak_bytes": "7"}, False),
+        ({"peak_bytes": 0}, False),
+    ],
+)
+def test_timings_may_lack_memory_but_not_mistake_it(tmp_path, peak, read):
+    store = Store(tmp_path, "one")
+    store.write_timing({
+        "setting": ["dfa", 32, None], "device": "cpu", "source": "s", "environment": "e",
+        "loads": [], "epoch_seconds": [0.5],
+    } | peak)  # fmt: skip
+    assert (len(store.timings()), len(store.problems)) == ((1, 0) if read else (0, 1))
+
+
 def test_experiments_are_folders_with_trials(tmp_path):
     assert experiments(tmp_path / "none") == []
     (tmp_path / "paper").mkdir()

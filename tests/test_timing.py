@@ -140,6 +140,8 @@ def test_a_run_times_each_setting_once(credbench, tmp_path):
     assert "Timing runs: one replica alone on" in first.stdout
     records = sorted(timings.glob("*.json"))
     contents = [path.read_bytes() for path in records]
+    assert all(json.loads(content)["peak_bytes"] > 4 * 64 * 8 for content in contents)
+    assert "Peak: weights" in first.stdout and "Peak: weights" not in before
     assert len(records) == 2 and len(json.loads(contents[0])["epoch_seconds"]) == 5
     assert "timing" not in credbench(*given).stderr  # nor when there is nothing to do
     assert [path.read_bytes() for path in records] == contents

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from credbench import environment
+from credbench.report.tables import PEAK
 from credbench.spread import Spread, spread
 
 _AXES = (
@@ -100,7 +101,7 @@ class PaceTable:
             "repeats; warm-up and capture excluded.",
             f"Hardware: {environment.describe(where)}"
             + (f"; load average {min(loads):.1f} to {max(loads):.1f}." if loads else "."),
-            "Peak: weights, feedback, moments, and the most that a step holds beside them.",
+            PEAK,
             f"Building, warm-up and capture: {_longest(rows):.2g} s a program at most.",
             f"Command: {where['command']}",
             *self.notes,

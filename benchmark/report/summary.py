@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +18,9 @@ from credbench.store import NOT_APPLICABLE
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+Trial = Mapping[str, Any]
+"""A line of a `store.frame`."""
 
 AXES = (
     "dataset", "network", "activation", "algorithm", "optimizer", "init",
@@ -71,6 +76,8 @@ class Row:
     """The test errors of finished trials in percent, by seed."""
     ids: tuple[str, ...] = ()
     """The ids of its trials."""
+    peak_bytes: int | None = None
+    """The most memory that a timing run of one replica held; None without such a run."""
 
     @property
     def n(self) -> int:
@@ -87,11 +94,12 @@ def summarise(trials: DataFrame, registry: Registry) -> list[Row]:
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, arguments in enumerate(trials[list(AXES)].itertuples(index=False)):
         groups.setdefault(tuple(map(_text, arguments)), []).append(number)
+    every: list[Trial] = trials.to_dict("records")  # a thousand small frames would take seconds
     rows: dict[tuple[str, ...], Row] = {}
     for key, numbers in groups.items():
         full = dict(zip(AXES, key, strict=True))
         setting = {axis: spell(axis, value) for axis, value in full.items()}
-        rows[key] = _row(setting, full, trials.iloc[numbers])
+        rows[key] = _row(setting, full, [every[number] for number in numbers])
     return list(rows.values())
 
 
@@ -102,45 +110,49 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else f"{value}"
 
 
-def _row(setting: dict[str, str], arguments: dict[str, str], trials: DataFrame) -> Row:
-    done = trials[trials["status"] == "done"]
-    finished = not done.empty
+def _row(setting: dict[str, str], arguments: dict[str, str], trials: Sequence[Trial]) -> Row:
+    done = [trial for trial in trials if trial["status"] == "done"]
+    refused = [trial["reason"] for trial in trials if trial["status"] == NOT_APPLICABLE]
+    states = Counter(trial["status"] for trial in trials if trial["status"] != "done")
+    tests = [trial for trial in done if _there(trial[MEASURES["test"]])]
     return Row(
         setting,
         arguments,
         len(trials),
-        {
-            name: estimate(done[column].dropna().tolist()) if finished else None
-            for name, column in MEASURES.items()
-        },
+        {name: estimate(_values(done, column)) for name, column in MEASURES.items()},
         *_seconds(done),
-        int(done["passes"].max()) if finished else 1,
-        int(done["group"].max()) if finished else 1,
-        int(done["processes"].max()) if finished else 1,
-        bool(done["streamed"].any()) if finished else False,
-        next((mark for mark in trials["surrogate"] if mark), ""),
-        {str(k): int(n) for k, n in trials["status"].value_counts().items() if k != "done"},
-        "; ".join(dict.fromkeys(trials["reason"][trials["status"] == NOT_APPLICABLE])),
-        _by_seed(done),
-        tuple(trials["id"]),
+        _most(_values(done, "passes")) or 1,
+        _most(_values(done, "group")) or 1,
+        _most(_values(done, "processes")) or 1,
+        any(trial["streamed"] for trial in done),
+        next((trial["surrogate"] for trial in trials if trial["surrogate"]), ""),
+        dict(states.most_common()),
+        "; ".join(dict.fromkeys(refused)),
+        {int(trial["seed"]): float(trial[MEASURES["test"]]) for trial in tests},
+        tuple(trial["id"] for trial in trials),
+        _most(_values(done, "peak_bytes")),
     )
 
 
-def _by_seed(done: DataFrame) -> dict[int, float]:
-    tested = done[done[MEASURES["test"]].notna()]
-    return {
-        int(seed): float(error)
-        for seed, error in zip(tested["seed"], tested[MEASURES["test"]], strict=True)
-    }
+def _there(value: Any) -> bool:
+    """Return whether a table has a value: pandas holds NaN for what is not there."""
+    return value is not None and bool(value == value)
 
 
-def _seconds(done: DataFrame) -> tuple[Spread | None, bool]:
+def _values(trials: Sequence[Trial], column: str) -> list[float]:
+    return [trial[column] for trial in trials if _there(trial[column])]
+
+
+def _most(values: Sequence[float]) -> int | None:
+    return int(max(values)) if values else None
+
+
+def _seconds(done: Sequence[Trial]) -> tuple[Spread | None, bool]:
     """Return seconds an epoch, and whether a timing run gave them."""
-    alone = done[done["alone_seconds"].notna()]
-    if not alone.empty:
-        values = (alone[key].median() for key in ("alone_seconds", "alone_low", "alone_high"))
-        return Spread(*map(float, values)), True
-    return (spread(done["epoch_seconds"].tolist()) if not done.empty else None), False
+    if _values(done, "alone_seconds"):
+        columns = ("alone_seconds", "alone_low", "alone_high")
+        return Spread(*(statistics.median(_values(done, column)) for column in columns)), True
+    return (spread(_values(done, "epoch_seconds")) if done else None), False
 
 
 class Speller:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from credbench.report import latex
 from credbench.report.statistics import Estimate
 from credbench.report.summary import Row, measured, varying
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 FORMATS = ("table", "md", "latex", "csv", "json")
-_HEADINGS = {
+HEADINGS = {
     "train": "train error %",
     "validation": "validation error %",
     "test": "test error %",
@@ -25,7 +27,9 @@ _HEADINGS = {
     "f1": "F1 %",
     "top5": "top-5 error %",
 }
+"""What each measure's column is called."""
 _SURROGATE, _UNTIMED, _PASSES = "†", "‡", "*"
+PEAK = "Peak: weights, feedback, moments, and the most that a step holds beside them."
 
 
 class Printable(Protocol):
@@ -75,19 +79,29 @@ class Table:
         """Return one flat dictionary a row, numbers as numbers, what is missing as None."""
         return [_flat(row) for row in self.rows]
 
+    def measures(self) -> list[str]:
+        """Return the measures with columns."""
+        return measured(self.rows)
+
+    @cached_property
+    def _weighed(self) -> bool:
+        """Whether there is a column for memory."""
+        return any(row.peak_bytes is not None for row in self.rows)
+
     def headings(self) -> list[str]:
         """Return the names of the columns."""
         axes = [axis.replace("_", " ") for axis in varying(self.rows)]
-        measures = [_HEADINGS[name] for name in measured(self.rows)]
-        return [*axes, *measures, "s/epoch", "n"]
+        measures = [HEADINGS[name] for name in self.measures()]
+        return [*axes, *measures, "s/epoch", *(["peak MiB"] if self._weighed else []), "n"]
 
     def cells(self) -> list[list[str]]:
         """Return the text of every cell."""
-        axes, names = varying(self.rows), measured(self.rows)
+        axes, names = varying(self.rows), self.measures()
         return [
-            [*_names(row, axes), *_measures(row, names), _seconds(row), _n(row)]
+            [*_names(row, axes), *_measures(row, names), _seconds(row),
+             *([_peak(row)] if self._weighed else []), _n(row)]
             for row in self.rows
-        ]
+        ]  # fmt: skip
 
     def footnotes(self) -> list[str]:
         """Return what the marks mean, and the notes."""
@@ -103,10 +117,13 @@ class Table:
             for row in self.rows
             if row.seconds is not None and not row.timed
         ]
+        if self._weighed:
+            marks.append(PEAK)
+        shown = varying(self.rows)
         constant = {
             axis: value
             for axis, value in (self.rows[0].arguments.items() if self.rows else ())
-            if axis not in varying(self.rows) and value not in ("none", "float32")
+            if axis not in shown and value not in ("none", "float32")
         }
         common = ", ".join(f"{axis.replace('_', ' ')} {value}" for axis, value in constant.items())
         timed = any(row.timed for row in self.rows)
@@ -142,7 +159,7 @@ def _measures(row: Row, names: Sequence[str]) -> list[str]:
     if row.refusal:
         return ["not applicable", *["—"] * (len(names) - 1)]
     if row.n == 0:
-        return [" ".join(row.unfinished), *["missing"] * (len(names) - 1)]
+        return [" ".join(row.unfinished) or "missing", *["missing"] * (len(names) - 1)]
     return [show(row.estimates[name]) for name in names]
 
 
@@ -160,6 +177,10 @@ def _seconds(row: Row) -> str:
     return f"{row.seconds.median:.3g}{marks}"
 
 
+def _peak(row: Row) -> str:
+    return "—" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:,.1f}"
+
+
 def _n(row: Row) -> str:
     if not row.unfinished or row.refusal:
         return str(row.n)
@@ -167,10 +188,17 @@ def _n(row: Row) -> str:
     return f"{row.n} of {row.planned} ({left})"
 
 
+def behind(
+    headings: Sequence[str], values: Sequence[str], more: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Return a row's values with more put in behind those of some columns, given by heading."""
+    pairs = zip(headings, values, strict=True)
+    return [each for heading, value in pairs for each in (value, *more.get(heading, ()))]
+
+
 def behind_test(headings: Sequence[str], values: Sequence[str], more: Sequence[str]) -> list[str]:
     """Return a row's values with more put in behind the test error."""
-    place = headings.index(_HEADINGS["test"]) + 1
-    return [*values[:place], *more, *values[place:]]
+    return behind(headings, values, {HEADINGS["test"]: more})
 
 
 _WIDE = 110
@@ -216,33 +244,25 @@ def _markdown(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
-    "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "†": r"\dag{}", "‡": r"\ddag{}", "φ": r"$\phi$", "′": r"$'$", "≤": r"$\le$",
-    "σ": r"$\sigma$", "−": "--", "–": "--", "—": "---", "×": r"$\times$", "µ": r"$\mu$",
-    "§": r"\S{}",
-}  # fmt: skip
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)
-
-
 def as_latex(table: Printable) -> str:
-    """Return a booktabs table; its document needs `\\usepackage{booktabs}`."""
+    """Return a table for LaTeX, whose document needs `\\usepackage{booktabs,graphicx}`.
+
+    One that is wider than the text is made as small as it takes to fit.
+    """
     prose = getattr(table, "prose", ())
     wrapped = rf"p{{{0.9 / max(1, len(prose)):.2f}\linewidth}}"
     columns = "".join(
         wrapped if k in prose else "l" if k < table.names else "r"
         for k in range(len(table.headings()))
     )
-    lines = [" & ".join(map(_latex, cells)) + r" \\" for cells in table.cells()]
+    lines = [latex.line(cells) for cells in table.cells()]
     return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{_latex(table.title)}}}",
-        rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
-        " & ".join(map(_latex, table.headings())) + r" \\", r"\midrule", *lines, r"\bottomrule",
-        r"\end{tabular}", *(rf"\par\footnotesize {_latex(n)}" for n in table.footnotes()),
+        r"\begin{table}", r"\centering", rf"\caption{{{latex.escape(table.title)}}}",
+        rf"\sbox0{{\begin{{tabular}}{{{columns}}}", r"\toprule", latex.line(table.headings()),
+        r"\midrule", *lines, r"\bottomrule", r"\end{tabular}}",
+        r"\ifdim\wd0>\linewidth \resizebox{\linewidth}{!}{\usebox0}\else \usebox0\fi",
+        r"\par\medskip\footnotesize\raggedright",
+        *(latex.escape(note) + r"\par" for note in table.footnotes()),
         r"\end{table}",
     ])  # fmt: skip
 
@@ -257,6 +277,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "seconds_per_epoch_low": row.seconds.low if row.seconds else None,
         "seconds_per_epoch_high": row.seconds.high if row.seconds else None,
         "timed_alone": row.timed,
+        "peak_bytes": row.peak_bytes,
         "group": row.group,
         "passes_per_epoch": row.passes,
         "n": row.n,
