@@ -160,9 +160,12 @@ class Program:
         return drawn.narrow(axis, start, stop - start)
 
     def _inputs(self, index: Tensor) -> Tensor:
+        """Return images (…, batch, *shape) by their indices, as they enter the network."""
+        return self._varied(self.group.data["train"].inputs(index))
+
+    def _varied(self, x: Tensor) -> Tensor:
         """Return images (…, batch, *shape) as the dataset's augmentation varies them."""
         group, vary = self.group, self.group.augmentation
-        x = group.data["train"].inputs(index)
         if vary is None:
             return x
         draws = uniforms(group.keys["augmentation"], group.steps, (self.size, vary.draws))
