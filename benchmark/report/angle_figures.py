@@ -22,8 +22,8 @@ _SERIES = {"update-angle": "update", "norm-ratio": "ratio", "feedback-angle": "f
 _MOST = 9
 """Panels in a figure; of more, the lowest, the highest and some evenly between."""
 _COLUMNS = 3
-_TOP = 120.0
-_RIGHT = 90.0
+_LOW, _TOP = -4.0, 120.0
+"""The degrees shown at least; below 0, so that markers there are whole."""
 _LEGEND = 0.16
 """Inches that a line of the legend takes, where three stand side by side."""
 
@@ -70,7 +70,9 @@ def plot_angles(
         axes.set_axis_off()
     if len(shown) < len(whole):
         figure.suptitle(f"{len(shown)} of {len(whole)} panels shown", fontsize="small")
-    figure.supxlabel("training step", fontsize="medium")
+    for axes in list(grid.flat)[max(0, len(shown) - columns) : len(shown)]:  # none is below
+        axes.set_xlabel("training step")
+        axes.tick_params(axis="x", labelbottom=True)
     figure.supylabel(MEASURES[measure], fontsize="medium")
     handles = {
         label: handle
@@ -130,9 +132,10 @@ def _line(
 
 
 def _scale(axes: Axes, measure: str) -> None:
-    """Scale the axes that all panels share: ratios by their logarithm, angles from 0."""
+    """Scale the axes that all panels share: ratios by their logarithm, angles as they are."""
     if measure == "norm-ratio":
         axes.set_yscale("log")
         return
-    axes.set_ylim(0, max(_TOP, axes.get_ylim()[1]))
-    axes.set_yticks([*range(0, 181, 30)] if axes.get_ylim()[1] > _TOP else [*range(0, 121, 30)])
+    top = max(_TOP, axes.get_ylim()[1])
+    axes.set_ylim(_LOW, top)
+    axes.set_yticks(range(0, int(top) + 1, 30))
