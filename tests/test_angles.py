@@ -423,7 +423,7 @@ RUN = ("run", "-a", "backprop,fa,rec-lra", "-n", "mlp[hidden=16x2]", "-e", "2", 
 def test_the_command_takes_and_draws_them(credbench, tmp_path):
     credbench(*RUN, "--workers", "1")
     missing = credbench("plot", "digits", "--measure", "norm-ratio", code=2)
-    assert "has no curves to draw: run the experiment with --angles first" in missing.stderr
+    assert "keeps norm-ratios: run it with --angles 100 first" in missing.stderr
     plain = Store(tmp_path / "results", "digits").trials()
     assert not any("angles" in each for each in plain.values())
     assert "6 to run" in credbench(*RUN, "--angles", "20", "--dry-run").stdout
