@@ -131,10 +131,12 @@ def _embedded(text: str | None) -> int:
 
 
 def _angles(asked: Configuration, registry: Registry) -> Angles | None:
+    from credbench.stopwatch import REFERENCE
+
     every = read_every(asked.run.get("angles"))
     if every is None:
         return None
-    return Angles(every, cast("Learner", registry.create("algorithm", Spec("backprop"))))
+    return Angles(every, cast("Learner", registry.create("algorithm", Spec(REFERENCE))))
 
 
 def folder(key: str, given: Mapping[str, str], default: str) -> Path:

@@ -436,14 +436,11 @@ def test_the_command_takes_and_draws_them(credbench, tmp_path):
         assert each["curve"]["validation_loss"] == pytest.approx(
             plain[id]["curve"]["validation_loss"], rel=1e-3
         )
-    assert "0 to run" in credbench(*RUN, "--angles", "20", "--dry-run").stdout
     assert "0 to run" in credbench(*RUN, "--dry-run").stdout
     assert "6 to run" in credbench(*RUN, "--angles", "30", "--dry-run").stdout
     for measure in angle_figures.MEASURES:
         told = credbench("plot", "digits", "--measure", measure).stdout.split()
         assert len(told) == 2 and all((tmp_path / path).stat().st_size > 1000 for path in told)
-    told = credbench("plot", "digits", "--measure", "beauty", code=2)
-    assert "update-angle" in told.stderr
 
 
 def test_what_cannot_be_watched_is_one_clear_line(credbench, tmp_path):
