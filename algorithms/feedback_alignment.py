@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from credbench import Capabilities, Layers, Learner, Search, Step, Updates, as_maps, parameter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import torch
     from torch import Tensor
 
@@ -53,6 +55,15 @@ class FeedbackAlignment(_RandomFeedback):
             for array, name in _carriers(net, k).items()
         }
 
+    def mirrored(self, net: Network) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """B_{l+1} stands in for W_{l+1}."""
+        return {
+            name: [(k - 1, k)]
+            for k in range(2, net.depth + 1)
+            for array, name in _carriers(net, k).items()
+            if array == "weight"
+        }
+
     def updates(self, step: Step) -> Updates:
         """Carry the output error down through B."""
         carriers = {
@@ -82,6 +93,10 @@ class DirectFeedbackAlignment(_RandomFeedback):
             for layers in net.alike(net.hidden)
         }
         return {k: torch.randn(s, generator=generator) * self.sigma for k, s in shapes.items()}
+
+    def mirrored(self, net: Network) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """B_l stands in for all weights above layer l."""
+        return {_name(k): [(i, net.depth) for i in k] for k in net.alike(net.hidden)}
 
     def updates(self, step: Step) -> Updates:
         """Send the output error straight to every layer, one product for all of one width."""

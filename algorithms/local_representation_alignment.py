@@ -32,6 +32,8 @@ from credbench import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import torch
     from torch import Tensor
 
@@ -159,6 +161,17 @@ class LraE(Learner):
                 shape = (len(wave.layers), net.width(j), ends)
                 made[name] = torch.randn(shape, generator=generator) * self.sigma
         return made
+
+    def mirrored(self, net: Network) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """E_{j→i} stands in for the weights from layer i to layer j."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for wave in self.waves(net):
+            i = wave.layers[0]
+            if wave.mirrors:
+                found[f"E{i}"] = [(i, i + 1)]
+            for j, name in wave.skips(net.depth).items():
+                found[name] = [(i, j) for i in wave.layers]
+        return found
 
     def rate(self, name: str) -> float:
         """Return γ."""

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, ClassVar
 from credbench import Activities, Capabilities, Learner, Network, Search, Step, Updates, parameter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import torch
     from torch import Tensor
 
@@ -152,6 +154,10 @@ class LraFdbk(_LocalTargets):
         """Draw E for every block above the first, in the layout of its weight."""
         above = range(2, net.depth + 1)
         return {f"E{k}": net.random_weight(k, self.sigma, generator) for k in above}
+
+    def mirrored(self, net: Network) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """E_l stands in for W_l."""
+        return {f"E{k}": [(k - 1, k)] for k in range(2, net.depth + 1)}
 
     def descent(self, step: Step, layer: int, h: Tensor, z: Tensor, error: Tensor) -> Tensor:
         """Return E_l δ_l."""

@@ -35,16 +35,22 @@ class Checkpoint:
         trials: Sequence[Trial],
         device: str,
         note: Callable[[str], Any] = lambda line: None,
+        angles: int | None = None,
     ) -> None:
-        """Take the folder of checkpoints and whom to tell, a line each time, how it goes on."""
+        """Take the folder of checkpoints and whom to tell, a line each time, how it goes on.
+
+        `angles` is after how many steps one is taken; what was trained without lacks them.
+        """
         self.path = folder / f"{trials[0].id}-{len(trials)}.pt"
         self._trials = trials
-        self._made_by = {
+        self._made_by: dict[str, Any] = {
             "trials": [trial.id for trial in trials],
             "source": [source_hash(type(trial.algorithm)) for trial in trials],
             "data": [[t.dataset.origin, *t.dataset.examples] for t in trials],
             "device": device,
         }
+        if angles is not None:
+            self._made_by["angles"] = angles
         self._note = note
         self._last = time.monotonic()
 
@@ -93,7 +99,7 @@ class Checkpoint:
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']!r}, this version reads {FORMAT}")
         for key, mine in self._made_by.items():
-            if found["made_by"][key] != mine:
+            if found["made_by"].get(key) != mine:
                 raise ValueError(f"made with another {key}")
         if _layout(found["tensors"]) != _layout(tensors):
             raise ValueError("its tensors have other names, shapes or types")

@@ -96,6 +96,14 @@ def run(
     no_timing: Annotated[
         bool, typer.Option("--no-timing", help="Leave out timing runs of one replica at the end.")
     ] = False,
+    angles: Annotated[
+        str | None,
+        axis(
+            "--angles",
+            metavar="K",
+            help="Every K steps, angles of updates with backprop's [default: none].",
+        ),
+    ] = None,
     tuned: Annotated[
         bool, typer.Option("--tuned", help="Use the settings that 'credbench tune' found.")
     ] = False,
@@ -468,7 +476,8 @@ def plot(
             "--measure",
             metavar="MEASURE",
             help="validation-error, training-error, validation-loss, training-loss, confusion, "
-            "or tsne (after 'run --tsne').",
+            "tsne (after 'run --tsne'), or update-angle, norm-ratio, feedback-angle (after "
+            "'run --angles').",
         ),
     ] = "validation-error",
     against: Annotated[

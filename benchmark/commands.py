@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from credbench import together
+from credbench.angles import Angles, read_every
 from credbench.catalogue import plain
 from credbench.configuration import Configuration, configure
 from credbench.errors import InterruptedRunError, RequestError, unknown
@@ -16,10 +18,11 @@ from credbench.experiment import Experiment, make_experiment, setting_of
 from credbench.launch import launched, one_voice
 from credbench.records import STATUSES
 from credbench.registry import Registry, source_hash
-from credbench.spec import parse_axis
+from credbench.spec import Spec, parse_axis
 from credbench.store import NOT_APPLICABLE, Record, Store, experiments, frame
 
 if TYPE_CHECKING:
+    from credbench.learner import Learner
     from credbench.report.tables import Printable, Table
     from credbench.running import Options
 
@@ -61,6 +64,7 @@ def _run_experiment(
     registry = Registry(paths)
     warn(registry.problems)
     how = plan_options(asked, paths, retry_failed, timing)
+    how = replace(how, angles=_angles(asked, registry))
     experiment = make_experiment(registry, asked.settings, how.data_dir)
     results = folder("results-dir", asked.run, DEFAULT_RESULTS)
     if experiment.settings["tuned"] == "yes":
@@ -72,7 +76,7 @@ def _run_experiment(
         how = together.settle(experiment.trials, how, world)
     store = Store(results, experiment.name, writes=world.leads)
     if dry_run:
-        print_plan(experiment, store, format, retry_failed, how.embedded)
+        print_plan(experiment, store, format, retry_failed, how.embedded, how.angles)
         return 0
     with together.joined(how):
         execute(experiment, store, how)
@@ -126,6 +130,15 @@ def _embedded(text: str | None) -> int:
     return int(text)
 
 
+def _angles(asked: Configuration, registry: Registry) -> Angles | None:
+    from credbench.stopwatch import REFERENCE
+
+    every = read_every(asked.run.get("angles"))
+    if every is None:
+        return None
+    return Angles(every, cast("Learner", registry.create("algorithm", Spec(REFERENCE))))
+
+
 def folder(key: str, given: Mapping[str, str], default: str) -> Path:
     """Return the folder that an option names; raises `RequestError` where it names none."""
     text = given.get(key, default)
@@ -148,12 +161,18 @@ def read_count(key: str, text: str | None) -> int | None:
 
 
 def print_plan(
-    experiment: Experiment, store: Store, format: str, retry_failed: bool, embedded: int = 0
+    experiment: Experiment,
+    store: Store,
+    format: str,
+    retry_failed: bool,
+    embedded: int = 0,
+    angles: Angles | None = None,
 ) -> None:
     """Print the trials and which of them are to run."""
     from credbench.running import pending
 
-    left = {trial.id for trial in pending(experiment, store, retry_failed, embedded)}
+    waiting = pending(experiment, store, retry_failed, embedded, angles)
+    left = {trial.id for trial in waiting}
     warn(store.problems)
     if format == "json":
         why = experiment.refusals

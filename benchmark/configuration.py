@@ -9,7 +9,9 @@ from pathlib import Path
 from credbench.errors import RequestError, unknown
 from credbench.experiment import SETTINGS
 
-RUN_KEYS = ("device", "data-dir", "results-dir", "workers", "replicas", "plugin", "tsne")
+RUN_KEYS = (
+    "device", "data-dir", "results-dir", "workers", "replicas", "plugin", "tsne", "angles",
+)  # fmt: skip
 """Options that say how to run; the others, in SETTINGS, say what."""
 _LARGEST = 1_000_000
 _FAR = 2**63

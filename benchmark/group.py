@@ -34,6 +34,8 @@ _EVALUATED_UNITS = {"cpu": 2**24, "cuda": 2**28}
 """Units of all layers that a chunk of an evaluation has at most: on CPU 64 MiB for h, and for z."""
 
 Tree = dict[str, Tensor]
+Watch = Callable[[int, str, int, int], None]
+"""Is given the epoch, the phase, and where a batch starts and its size."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class Group:
         """Whether no step has changed anything yet."""
         self.captured = device.type == "cuda" and self.learner.capabilities.capturable
         self.compile_seconds = 0.0
+        self.watch: Watch | None = None
+        """What is told of every step before it is taken."""
         self._programs: dict[tuple[str, int], Program] = {}
 
     def _init_params(self, trial: Trial) -> Tree:
@@ -184,7 +188,10 @@ class Group:
             for start in range(0, n, size):
                 if advance is not None:
                     advance()
-                self.program(phase, min(size, n - start))(start)
+                own = min(size, n - start)
+                if self.watch is not None:
+                    self.watch(epoch, phase, start, own)
+                self.program(phase, own)(start)
         if self.idle:
             raise ValueError("the updates of every phase are empty: nothing is learned")
         if self.device.type == "cuda":  # while it still computes

@@ -8,7 +8,7 @@ replica axis, clips, optimises, times, evaluates and records.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -155,6 +155,15 @@ class Learner(Component, ABC):
     def rate(self, name: str) -> float:
         """Return the factor on the learning rate of a feedback entry, applied after Adam."""
         return 1.0
+
+    def mirrored(self, net: Network) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """Return which weights feedback stands in for; only what is watched in training asks.
+
+        By the name of an entry, for each array that it holds, (i, j): laid out as (units of layer
+        j, units of layer i), it carries errors from j down to i in place of W_j … W_{i+1}; where
+        j = i + 1, it may have the layout of that block's weight.
+        """
+        return {}
 
     def refuses(self, network: Architecture, activation: Activation) -> str:
         """Return why the algorithm is not defined on a network or activation; empty if it is."""

@@ -29,11 +29,13 @@ def plot(
 
     Raises `RequestError` for an unknown measure, and where there is nothing to draw.
     """
+    from credbench.report.angle_figures import MEASURES as WATCHED
     from credbench.report.curves import AGAINST, MEASURES
     from credbench.report.summary import Speller
 
-    if measure not in (*MEASURES, _MATRICES, _PLANE):
-        raise unknown("measure", measure, [*MEASURES, _MATRICES, _PLANE])
+    known = [*MEASURES, _MATRICES, _PLANE, *WATCHED]
+    if measure not in known:
+        raise unknown("measure", measure, known)
     if against not in AGAINST:
         raise unknown("--against", against, AGAINST)
     (store,) = find_stores(results_dir, name)
@@ -43,7 +45,9 @@ def plot(
     folder = output or store.folder / "figures"
     stem = measure if against == "epochs" or measure not in MEASURES else f"{measure}-{against}"
     paths = [folder / f"{stem}.{kind}" for kind in ("png", "pdf")]
-    draw = {_MATRICES: _confusions, _PLANE: _embeddings}.get(measure) or _curves(measure, against)
+    draw = {_MATRICES: _confusions, _PLANE: _embeddings}.get(measure) or (
+        _angles(measure) if measure in WATCHED else _curves(measure, against)
+    )
     try:
         draw(in_order, paths, Speller(registry), store)
     except OSError as error:
@@ -64,6 +68,20 @@ def _curves(measure: str, against: str) -> _Draw:
         if not drawn:
             raise RequestError(f"{of.folder} has no curves to draw: run the experiment first")
         plot_curves(drawn, measure, paths, spell, against)
+
+    return draw
+
+
+def _angles(measure: str) -> _Draw:
+    from credbench.report.angle_figures import holds, plot_angles
+
+    def draw(records: Sequence[Record], paths: Sequence[Path], spell: Speller, of: Store) -> None:
+        drawn = [record for record in records if holds(record, measure)]
+        if not drawn:
+            raise RequestError(
+                f"no record in {of.folder} keeps {measure}s: run it with --angles 100 first"
+            )
+        plot_angles(drawn, measure, paths, spell)
 
     return draw
 

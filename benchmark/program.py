@@ -16,6 +16,7 @@ from credbench.randomness import normals, uniforms
 
 if TYPE_CHECKING:
     from credbench.group import Group, Tree
+    from credbench.learner import Learner
 
 Stage = Literal["forward", "updates", "step"]
 STAGES: tuple[Stage, ...] = ("forward", "updates", "step")
@@ -25,20 +26,31 @@ STAGES: tuple[Stage, ...] = ("forward", "updates", "step")
 class Program:
     """The step of one phase for batches of one size, run as it stands."""
 
-    def __init__(self, group: Group, phase: str, size: int, stage: Stage = "step") -> None:
-        """Take the group whose tensors it reads and changes, and how far it should go."""
+    def __init__(
+        self,
+        group: Group,
+        phase: str,
+        size: int,
+        stage: Stage = "step",
+        learner: Learner | None = None,
+    ) -> None:
+        """Take the group whose tensors it reads and changes, and how far it should go.
+
+        Another `learner` than the group's, without numbers, is for looking at its updates.
+        """
         self.group = group
         self.phase = phase
         self.size = size
         self.stage = stage
         self.share = processes.share_of(size)
         self._dtype = group.trials[0].dtype
-        self._noise = group.learner.noise(group.net, phase)
+        self._learner = learner or group.learner
+        self._hyper: Tree = {} if learner else group.hyper
+        self._noise = self._learner.noise(group.net, phase)
         self._views: list[Arrays] = []
-        self._learner = group.learner
         if group.single:
             self._views = group.net.views(group.params)
-            self._learner = group.learner.with_values(group.hyper)
+            self._learner = self._learner.with_values(self._hyper)
 
     def __call__(self, start: int) -> None:
         """Take the examples from `start` on, in the order of the epoch."""
@@ -52,6 +64,14 @@ class Program:
         with processes.sharing(self.share):
             self._run(self._own(where))
 
+    def updates_at(self, start: int) -> Updates:
+        """Return the updates of the step for the examples from `start` on, which is not taken.
+
+        They are those that the next step will have, if it is of these examples: what a step
+        draws at random is drawn again. For one process.
+        """
+        return self._updates(self.group.order[..., start : start + self.size])
+
     def _own(self, where: slice | Tensor) -> slice | Tensor:
         """Return this process's share of a batch's places."""
         start, stop = self.share.start, self.share.stop
@@ -62,13 +82,12 @@ class Program:
     def _run(self, where: slice | Tensor) -> None:
         group = self.group
         index = group.order[..., where]
-        x = self._varied(group.data["train"].inputs(index))
         if self.stage == "forward":
+            x = self._inputs(index)
             with computing(group.device, self._dtype):
                 self._forward(x)
             return
-        with computing(group.device, self._dtype):
-            updates = self._updates(x, group.data["train"].targets(index), index)
+        updates = self._updates(index)
         if self._noise or group.augmentation:
             group.steps.add_(1)
         if self.stage == "updates":
@@ -100,7 +119,12 @@ class Program:
 
         _replicas(one)(group.params, x)
 
-    def _updates(self, x: Tensor, targets: Tensor, index: Tensor) -> Updates:
+    def _updates(self, index: Tensor) -> Updates:
+        x, data = self._inputs(index), self.group.data["train"]
+        with computing(self.group.device, self._dtype):
+            return self._learn(x, data.targets(index), index)
+
+    def _learn(self, x: Tensor, targets: Tensor, index: Tensor) -> Updates:
         group, noise = self.group, self._draw()
         if group.single:
             own = (self._views, group.feedback, group.state)
@@ -114,11 +138,11 @@ class Program:
         ) -> tuple[Mapping[str, Tensor], ...]:  # fmt: skip
             own = (group.net.views(params), feedback, state)
             step = Step(group.net, *own, x, targets, index, noise, self.phase)
-            made = group.learner.with_values(hyper).updates(step)
+            made = self._learner.with_values(hyper).updates(step)
             logits = {} if made.logits is None else {"logits": made.logits}
             return made.params, made.feedback, made.state, logits
 
-        trees = (group.hyper, *group.weights().trees())
+        trees = (self._hyper, *group.weights().trees())
         params, feedback, state, logits = _replicas(one)(*trees, x, targets, index, noise)
         return Updates(params, feedback, state, logits.get("logits"))
 
@@ -134,6 +158,10 @@ class Program:
         """Return what was drawn for the own examples, of draws for the batch."""
         axis, start, stop = int(not self.group.single), self.share.start, self.share.stop
         return drawn.narrow(axis, start, stop - start)
+
+    def _inputs(self, index: Tensor) -> Tensor:
+        """Return images (…, batch, *shape) by their indices, as they enter the network."""
+        return self._varied(self.group.data["train"].inputs(index))
 
     def _varied(self, x: Tensor) -> Tensor:
         """Return images (…, batch, *shape) as the dataset's augmentation varies them."""

@@ -93,6 +93,16 @@ def _embedding(value: Any) -> bool:
     )
 
 
+def _angles(value: Any) -> bool:
+    """The steps sampled, and of each block or path a number or null for each of them."""
+    if not _mapping(value) or not _count(value.get("every")) or not _numbers(value.get("steps")):
+        return False
+    series = [value.get(name) for name in ("update", "ratio", "feedback")]
+    return all(map(_curve, series)) and all(
+        len(each) == len(value["steps"]) for found in series for each in found.values()
+    )
+
+
 _SCHEMAS: dict[str, dict[str, Test]] = {
     "trials": {
         "id": _text, "trial": _arguments, "status": STATUSES.__contains__, "reason": _text,
@@ -111,7 +121,7 @@ _SCHEMAS: dict[str, dict[str, Test]] = {
     },
 }  # fmt: skip
 _OPTIONAL: dict[str, dict[str, Test]] = {
-    "trials": {"origin": _text, "embedding": _embedding},
+    "trials": {"origin": _text, "embedding": _embedding, "angles": _angles},
     "timings": {"peak_bytes": _count},
 }
 """Keys that a file of a kind may lack."""

@@ -26,6 +26,7 @@ from credbench.registry import Registry, last_line, source_hash
 from credbench.store import Record, Store
 
 if TYPE_CHECKING:
+    from credbench.angles import Angles
     from credbench.images import Dataset, Splits
     from credbench.metrics import Score
     from credbench.training import Outcome
@@ -49,6 +50,8 @@ class Options:
     """The parts of the data that the reported weights are judged on."""
     embedded: int = 0
     """Of how many test images the last hidden layer is kept, in the plane."""
+    angles: Angles | None = None
+    """What is watched while trials train."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +66,41 @@ class Events:
 
 
 def pending(
-    experiment: Experiment, store: Store, retry_failed: bool = False, embedded: int = 0
+    experiment: Experiment,
+    store: Store,
+    retry_failed: bool = False,
+    embedded: int = 0,
+    angles: Angles | None = None,
 ) -> list[Trial]:
     """Return the trials without a record that `serves`."""
     records = store.trials()
     return [
         trial
         for trial in experiment.trials
-        if not serves(records.get(trial.id), trial, retry_failed, embedded)
+        if not serves(records.get(trial.id), trial, retry_failed, embedded, angles)
     ]
 
 
 def serves(
-    record: Record | None, trial: Trial, retry_failed: bool = False, embedded: int = 0
+    record: Record | None,
+    trial: Trial,
+    retry_failed: bool = False,
+    embedded: int = 0,
+    angles: Angles | None = None,
 ) -> bool:
-    """Return whether there is a record of a trial, of its present source, with all asked for."""
+    """Return whether there is a record of a trial, of its present source, with all asked for.
+
+    Of a failed trial nothing more is asked; of a diverged one, the angles up to there.
+    """
     if record is None or is_stale(record, trial):
         return False
+    if record["status"] != "done" and retry_failed:
+        return False
+    watched = record.get("angles", {}).get("every")
+    if angles is not None and record["status"] != "failed" and watched != angles.every:
+        return False
     if record["status"] != "done":
-        return not retry_failed
+        return True
     return not embedded or record.get("embedding", {}).get("asked") == embedded
 
 
@@ -100,7 +119,8 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     Raises `RequestError` where the data, the device or the results folder cannot be used.
     """
     store.check_writable()
-    left = pending(experiment, store, options.retry_failed, options.embedded)
+    more = (options.embedded, options.angles)
+    left = pending(experiment, store, options.retry_failed, *more)
     trials = together.decided(left, experiment.trials)
     together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
     device = resolve_device(options.device) if trials else "cpu"
@@ -157,7 +177,8 @@ def _train(
     groups = list(grouping.groups(trials))
     workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
-    job = Job(store, options.data_dir, device, captured, options.judged, options.embedded)
+    more = (options.embedded, options.angles)
+    job = Job(store, options.data_dir, device, captured, options.judged, *more)
     events.started(len(trials), sum(trial.epochs for trial in trials))
     if workers == 1:
         for group in groups:
@@ -199,6 +220,7 @@ class Job:
     environment: str
     judged: tuple[str, ...] = PARTS
     embedded: int = 0
+    angles: Angles | None = None
 
     def __post_init__(self) -> None:
         self._splits: dict[tuple[Dataset, int | None], Splits] = {}
@@ -212,13 +234,14 @@ class Job:
         from credbench.training import train
 
         settle()
-        checkpoint = Checkpoint(self.store.checkpoints, group, self.device, events.note)
+        every = None if self.angles is None else self.angles.every
+        checkpoint = Checkpoint(self.store.checkpoints, group, self.device, events.note, every)
         load, started = environment.load(), time.perf_counter()
         try:
             outcomes: Sequence[Outcome | Exception] = train(
                 group, self._load(group), torch.device(self.device),
                 lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
-                self.embedded,
+                self.embedded, self.angles,
             )  # fmt: skip
         except RequestError:
             raise
@@ -286,6 +309,8 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
     reason = f"not finite after epoch {outcome.epoch}" if outcome.status == "diverged" else ""
     if outcome.embedding:
         record["embedding"] = outcome.embedding
+    if outcome.angles is not None:
+        record["angles"] = outcome.angles
     return record | {
         "status": outcome.status,
         "reason": reason,

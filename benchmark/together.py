@@ -31,6 +31,11 @@ def settle(trials: Sequence[Trial], options: Options, world: World) -> Options:
                 f"{key} {given} on {world.size} processes: all of them train one trial at a time; "
                 f"leave --{key} out, or start without torchrun"
             )
+    if options.angles is not None:
+        raise RequestError(
+            f"angles {options.angles.every} on {world.size} processes: each of them has a part of "
+            "every batch, and none the update; leave --angles out, or start without torchrun"
+        )
     for trial in trials:
         _check(trial, world)
     # A timing run is of one process: what a trial on several takes, its own epochs tell.

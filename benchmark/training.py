@@ -22,6 +22,7 @@ from credbench.randomness import STREAMS, stream_seed
 from credbench.streams import Tidings
 
 if TYPE_CHECKING:
+    from credbench.angles import Angles
     from credbench.checkpoints import Checkpoint
 
 
@@ -63,6 +64,8 @@ class Outcome:
     """How many images could not be read, so that another stood in; since it was last stopped."""
     earlier_seconds: float = 0.0
     """What the runs that were stopped took, up to what they left."""
+    angles: dict[str, Any] | None = None
+    """What was watched, if anything was: see `Observer.kept`."""
 
     @property
     def training_seconds(self) -> float:
@@ -79,6 +82,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     note: Callable[[str], Any] = lambda line: None,
     embedded: int = 0,
+    angles: Angles | None = None,
 ) -> list[Outcome]:
     """Train trials of one program together and return how each went, in order.
 
@@ -88,13 +92,14 @@ def train(
     A trial whose weights or validation loss stop being finite ends as `diverged`, with its
     epoch; the others of its group go on. With a checkpoint the training goes on from what it
     holds, and leaves its state there now and then. `note` is told of images that cannot be read.
+    `angles` are taken off the clock and change nothing.
     """
     with torch.no_grad():
         there = {dataset: each.to(device) for dataset, each in splits.items()}
         tidings = Tidings(note)
         group = Group(trials, [there[trial.dataset] for trial in trials], device, tidings)
         try:
-            outcomes = _Run(group, on_epoch, judged, checkpoint, embedded).run()
+            outcomes = _Run(group, on_epoch, judged, checkpoint, embedded, angles).run()
         finally:
             group.close()
     if tidings.broken:
@@ -114,9 +119,11 @@ class _Run:
         judged: Sequence[str],
         checkpoint: Checkpoint | None = None,
         embedded: int = 0,
+        angles: Angles | None = None,
     ) -> None:
         self.group = group
         self.embedded = embedded
+        self.watch = group.watch = None if angles is None else angles.observer(group)
         self.checkpoint = checkpoint
         self.began = time.perf_counter()
         self.judged = judged
@@ -144,6 +151,8 @@ class _Run:
             return 0
         epoch: int = held["epoch"]
         self.lowest = held["lowest"]
+        if self.watch is not None:
+            self.watch.kept = held["angles"]
         for outcome, facts in zip(self.outcomes, held["outcomes"], strict=True):
             vars(outcome).update(facts, curve=Curve(**facts["curve"]))
             outcome.resumed = [*outcome.resumed, epoch]
@@ -172,13 +181,17 @@ class _Run:
             }
             for outcome in self.outcomes
         ]
-        return {"epoch": epoch, "lowest": self.lowest, "outcomes": outcomes}
+        watched = {} if self.watch is None else {"angles": self.watch.kept}
+        return {"epoch": epoch, "lowest": self.lowest, "outcomes": outcomes, **watched}
 
     def _epoch(self, epoch: int) -> None:
         group = self.group
         started = now(group.device)
         seen = group.train_epoch(epoch)
         seconds = now(group.device) - started
+        if self.watch is not None:
+            seconds -= self.watch.seconds
+            self.watch.seconds = 0.0
         training = None
         if seen is not None:
             training = self._training(seen)
@@ -244,6 +257,9 @@ class _Run:
             outcome.parameters, outcome.feedback = parameters, feedback
             outcome.captured = self.group.captured
             outcome.compile_seconds = self.group.compile_seconds
+        if self.watch is not None:
+            for k, outcome in enumerate(self.outcomes):
+                outcome.angles = self.watch.series(k, len(outcome.curve.seconds))
         done = [k for k, o in enumerate(self.outcomes) if o.status == "done"]
         if not done:
             return

@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare, kstest
 
+from credbench.angles import Angles
 from credbench.augmentation import FlipCrop
 from credbench.experiment import make_experiment
 from credbench.group import Group
@@ -73,7 +74,7 @@ def splits():
 
 
 def batches(group, epochs=1):
-    """What the learner is given, batch by batch."""
+    """What the learner is given, batch by batch; what is watched, before each as well."""
     seen = []
 
     class Seeing(Program):
@@ -86,6 +87,15 @@ def batches(group, epochs=1):
     for epoch in range(1, epochs + 1):
         group.train_epoch(epoch)
     return seen
+
+
+def test_what_is_watched_is_what_the_step_is_given(splits):
+    (trial,) = trials("1", "target-prop")
+    plain, watched = (Group([trial], [splits], torch.device("cpu")) for _ in range(2))
+    watched.watch = Angles(1, REGISTRY.get("algorithm", "backprop")()).observer(watched)
+    seen = batches(watched)
+    for before, given, without in zip(seen[::2], seen[1::2], batches(plain), strict=True):
+        assert torch.equal(before, given) and torch.equal(given, without)
 
 
 @pytest.mark.parametrize("algorithm", ("backprop", "target-prop"))

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import time
 from dataclasses import dataclass, replace
 from multiprocessing import active_children
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from credbench import checkpoints, streams
+from credbench.angles import Angles
 from credbench.checkpoints import Checkpoint
 from credbench.errors import RequestError
 from credbench.experiment import make_experiment
@@ -165,6 +167,18 @@ def test_a_streamed_run_is_the_resident_one(algorithm, folder, here):
     assert streamed.curve.validation_loss == gathered.curve.validation_loss
     assert streamed.curve.training_error == gathered.curve.training_error
     assert streamed.curve.training_loss == pytest.approx(gathered.curve.training_loss, rel=1e-5)
+
+
+def test_a_streamed_run_may_be_watched(folder, here):
+    """What looks at a batch finds it where the step then does, and takes nothing away."""
+    (trial,) = trials(folder, algorithm="target-prop")
+    splits, angles = load(trial.dataset, folder), Angles(3, REGISTRY.get("algorithm", "backprop")())
+    (plain,) = train([trial], {trial.dataset: splits}, CPU)
+    (watched,) = train([trial], {trial.dataset: splits}, CPU, angles=angles)
+    assert watched.scores == plain.scores
+    assert watched.curve.training_loss == plain.curve.training_loss
+    assert all(map(math.isfinite, watched.angles["update"]["1"]))
+    assert len(watched.angles["steps"]) > 3
 
 
 def test_places_may_be_named_one_by_one(folder, here):
