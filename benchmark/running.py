@@ -263,7 +263,7 @@ class Job:
             "seconds": seconds,
         }
         records = [
-            make_record(trial, outcome) | facts
+            self._with_earlier(make_record(trial, outcome) | facts)
             for trial, outcome in zip(group, outcomes, strict=True)
         ]
         for record in records:
@@ -271,6 +271,14 @@ class Job:
         if not any(isinstance(outcome, Exception) for outcome in outcomes):
             checkpoint.remove()  # what failed may go on from it: the reason may have passed
         return records
+
+    def _with_earlier(self, record: Record) -> Record:
+        """Return a record with what an earlier one of the same training kept and it did not."""
+        earlier = self.store.trial(record["id"])
+        same = ("source", "device", "curve")
+        if earlier is None or any(_told(earlier, key) != _told(record, key) for key in same):
+            return record
+        return {key: earlier[key] for key in _KEPT if key in earlier} | record
 
     def _load(self, group: Sequence[Trial]) -> dict[Dataset, Splits]:
         """Return the data of a group; that of the last one is kept."""
@@ -285,6 +293,16 @@ class Job:
                     trial.dataset, self.data_dir, trial.limit_train
                 )
         return {dataset: splits for (dataset, _), splits in self._splits.items()}
+
+
+_KEPT = ("embedding", "angles")
+"""What a record holds only where it was asked for."""
+
+
+def _told(record: Record, key: str) -> Any:
+    """Return a fact of a record; of its curve what does not hang on the machine's pace."""
+    value = record.get(key)
+    return {k: v for k, v in value.items() if k != "seconds"} if key == "curve" and value else value
 
 
 def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:

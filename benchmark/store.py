@@ -89,6 +89,14 @@ class Store:
         """Return the readable records by trial id."""
         return {r["id"]: r for r in self._read("trials")}
 
+    def trial(self, id: str) -> Record | None:
+        """Return the record of one trial, or None where there is none that can be read."""
+        path = self.folder / "trials" / f"{id}.json"
+        try:
+            return read_json(path, "trials") if path.exists() else None
+        except ValueError:
+            return None
+
     def environments(self) -> dict[str, Record]:
         """Return the environments by hash."""
         return {_digest(e): e for e in self._read("environments")}

@@ -75,6 +75,10 @@ def test_a_run_keeps_it_and_plot_draws_it(credbench, tmp_path):
     drawn = credbench("plot", "a", "--measure", "tsne").stdout.split()
     assert [path.rsplit(".")[-1] for path in drawn] == ["png", "pdf"]
     assert all((tmp_path / path).stat().st_size > 5000 for path in drawn)
+    credbench(*RUN, "--name", "a", "--angles", "20")  # neither takes the other's place
+    assert all(
+        {"embedding", "angles"} < json.loads(path.read_text()).keys() for path in trials.iterdir()
+    )
     again = credbench(*RUN, "--name", "a", "--tsne", "40", "--dry-run").stdout
     assert "4 trials in results/a, 0 to run" in again
     other = credbench(*RUN, "--name", "a", "--tsne", "50", "--dry-run").stdout
