@@ -229,6 +229,7 @@ def reproduce(
     plugin: Plugins = None,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
+    margin: Margin = None,
     format: Format = "table",
 ) -> None:
     """Make a table or figure of the paper anew: run what is missing, write it, print it.
@@ -237,12 +238,14 @@ def reproduce(
     numbers stand beside the published ones; below paper scale the title says so, and cells whose
     data is not to be had are missing.
     """
+    from credbench.report.statistics import MARGIN
     from credbench.reproducing import reproduce as make
 
+    points = _margin(margin, True) or MARGIN
     given = {"device": device, "data-dir": data_dir, "results-dir": results_dir,
              "workers": workers, "replicas": replicas}  # fmt: skip
     options = {key: value for key, value in given.items() if value is not None}
-    code = make(target, scale, options, plugin or [], output, retry_failed, dry_run, format)
+    code = make(target, scale, options, plugin or [], output, retry_failed, dry_run, format, points)
     raise typer.Exit(code)
 
 

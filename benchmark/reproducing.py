@@ -44,8 +44,12 @@ def reproduce(
     retry_failed: bool,
     dry_run: bool,
     format: str,
+    margin: float,
 ) -> int:
-    """Run what the targets of a name lack, write and print each; return the exit code."""
+    """Run what the targets of a name lack, write and print each; return the exit code.
+
+    Rows of a table are compared with the best of those like them, by a margin in points.
+    """
     check_format(format)
     if name != ALL and name not in targets.names():
         raise unknown("target", name, [*targets.names(), ALL])
@@ -59,7 +63,7 @@ def reproduce(
     codes = [
         _describe(target, registry, how, results)
         if dry_run
-        else _reproduce(target, registry, how, results, where, format)
+        else _reproduce(target, registry, how, results, where, format, margin)
         for target in chosen
     ]
     return max(codes)
@@ -84,7 +88,13 @@ def _describe(target: Target, registry: Registry, how: Options, results: Path) -
 
 
 def _reproduce(
-    target: Target, registry: Registry, how: Options, results: Path, where: Path, format: str
+    target: Target,
+    registry: Registry,
+    how: Options,
+    results: Path,
+    where: Path,
+    format: str,
+    margin: float,
 ) -> int:
     if target.shows == "timing":
         return _time(target, registry, how, results, where, format)
@@ -93,7 +103,7 @@ def _reproduce(
     found = _run(target, plan, how, results)
     trials = plan.experiment.trials
     records = found.records(trials, embedded=target.embed)
-    table = _table(target, plan, found, records, registry)
+    table = _table(target, plan, found, records, registry, margin)
     _write(where, target, table)
     figures = _figures(target, trials, records, registry, where)
     show([table], format)
@@ -120,8 +130,14 @@ def _run(target: Target, plan: Plan, how: Options, results: Path) -> Found:
 
 
 def _table(
-    target: Target, plan: Plan, found: Found, records: Mapping[str, Record], registry: Registry
+    target: Target,
+    plan: Plan,
+    found: Found,
+    records: Mapping[str, Record],
+    registry: Registry,
+    margin: float,
 ) -> Printable:
+    from credbench.report.best import BestTable
     from credbench.report.published import PublishedTable
     from credbench.report.summary import summarise
 
@@ -133,7 +149,8 @@ def _table(
         *(f"Missing: {why}." for why in absent),
         *found.notes(records, registry),
     ]
-    return PublishedTable(title_of(target, experiment.cells), summarise(data, registry), notes)
+    rows = summarise(data, registry)
+    return BestTable(PublishedTable(title_of(target, experiment.cells), rows, notes), margin)
 
 
 def title_of(target: Target, cells: Sequence[Trial]) -> str:
