@@ -39,7 +39,7 @@ class Plan:
 def make_plan(
     target: Target, registry: Registry, how: Options, results_dir: Path, search: bool = True
 ) -> Plan:
-    """Return the trials behind a target; with `search`, what is not tuned yet is.
+    """Return the trials behind a target; with `search`, what is not tuned or there yet is made so.
 
     Raises `RequestError` where the target names what there is not, and where tuning fails.
     """
@@ -47,10 +47,7 @@ def make_plan(
     absent: dict[str, str] = {}
     untuned = 0
     for settings in target.grids:
-        why = _lacking(registry, settings["dataset"], how)
-        made = make_experiment(
-            registry, {**settings, "name": target.label}, None if why else how.data_dir
-        )
+        made, why = _made(registry, {**settings, "name": target.label}, how, search)
         if target.search is not None and not why:
             left, budget = _unsearched(target, registry, settings, made, how, results_dir)
             if search:
@@ -65,14 +62,20 @@ def make_plan(
     return Plan(Experiment(target.label, settings, tuple(cells)), absent, untuned)
 
 
-def _lacking(registry: Registry, named: str, how: Options) -> str:
-    """Return why datasets are not to be had here; empty where they are."""
+def _made(
+    registry: Registry, settings: Mapping[str, str], how: Options, prepare: bool
+) -> tuple[Experiment, str]:
+    """Return a grid's experiment, and why its data is not to be had; empty where it is.
+
+    With `prepare` what is not there yet is downloaded. Raises `RequestError` where the settings
+    themselves are wrong.
+    """
     try:
-        for dataset in datasets(registry, named, how.data_dir):
+        for dataset in datasets(registry, settings["dataset"], how.data_dir) if prepare else ():
             prepare_dataset(dataset, how.data_dir, Events(note=lambda line: warn([line])))
+        return make_experiment(registry, settings, how.data_dir), ""
     except CredbenchError as error:
-        return str(error)
-    return ""
+        return make_experiment(registry, settings, None), str(error)
 
 
 def _unsearched(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pictures import labels_of, write_both
 
 from credbench import targets
 from credbench.cli import main
@@ -159,6 +160,15 @@ def test_cells_without_their_data_are_missing(room):
     assert re.search(r"imagenet.*\| missing", text) or re.search(r"imagenet.*2 missing", text)
 
 
+def test_too_few_images_are_missing_data(room):
+    write_both(Path("data/mnist"), labels_of("mnist"), (28, 28))
+    room.write(dataset="mnist")
+    said = room.make("reproduce", "tiny")
+    assert "limit-train 300: mnist has 32 training images" in said.err
+    assert [row["missing"] for row in room.rows()] == ["2", "2"]
+    assert "Missing: limit-train 300" in (room.path / "tiny.md").read_text()
+
+
 def test_failures_are_said(room, tmp_path):
     plugin = tmp_path / "broken.py"
     plugin.write_text(
@@ -240,3 +250,22 @@ def test_a_folder_that_cannot_be_written_is_named(room, tmp_path):
     assert "give --output another folder" in room.make(
         "reproduce", "tiny", "--output", str(tmp_path / "file" / "x"), code=2
     ).err  # fmt: skip
+
+
+MADE = Path(__file__).parent.parent / "results" / "reproduced"
+
+
+@pytest.mark.parametrize("path", sorted(MADE.glob("*/*.json")), ids=lambda path: path.stem)
+def test_committed_artefacts_say_their_scale_and_lie_above_chance(path):
+    (table,) = json.loads(path.read_text())
+    scale = path.parent.name
+    assert f"at {scale} scale" in table["experiment"]
+    beside = {each.suffix for each in path.parent.glob(f"{path.stem}.*")}
+    assert {".md", ".tex", ".csv", ".json"} <= beside
+    for row in table["rows"]:
+        if path.stem == "timing":
+            assert row["step_seconds"] > 0
+        elif row["n"] == 0:
+            assert row.get("dataset", "imagenet").startswith("imagenet") and row["missing"] > 0
+        else:
+            assert row["test_mean"] < 89 and not row["failed"] and not row["diverged"]
