@@ -391,8 +391,13 @@ def table(
         bool, typer.Option("--trials", help="One row a trial, as csv or json.")
     ] = False,
     published: Annotated[
-        bool, typer.Option("--published", help="With the published numbers, where known.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--published/--no-published",
+            help="With the published numbers [default: where there are any].",
+            show_default=False,
+        ),
+    ] = None,
     compare: Compare = False,
     margin: Margin = None,
     format: Format = "table",

@@ -216,7 +216,8 @@ def _finish(
     experiment: Experiment, store: Store, registry: Registry, format: str, margin: float | None
 ) -> int:
     records = store.trials()
-    show([_compared(make_table(store, experiment.planned, records, registry), margin)], format)
+    made = make_table(store, experiment.planned, records, registry)
+    show([_compared(_published(made), margin)], format)
     mine = [records[trial.id] for trial in experiment.trials]
     unfinished = [record for record in mine if record["status"] != "done"]
     if format == "table":
@@ -255,11 +256,12 @@ def print_tables(
     results_dir: Path,
     name: str | None,
     format: str,
-    published: bool = False,
+    published: bool | None = None,
     margin: float | None = None,
 ) -> None:
     """Print the tables of one experiment, or of all, from their records.
 
+    Published numbers stand beside them, or do not, as asked for; if not, where there are any.
     With a margin, in points, rows are compared with the best of those like them.
     """
     check_format(format)
@@ -267,13 +269,17 @@ def print_tables(
     for store in find_stores(results_dir, name):
         records = store.trials()
         made = make_table(store, store.planned(records), records, registry)
-        if published:
-            from credbench.report.published import PublishedTable
-
-            made = PublishedTable(made.title, made.rows, made.notes)
-        tables.append(_compared(made, margin))
+        tables.append(_compared(_published(made, published), margin))
         warn(store.problems)
     show(tables, format)
+
+
+def _published(table: Table, asked: bool | None = None) -> Table:
+    from credbench.report.published import PublishedTable, beside_published
+
+    if asked:
+        return PublishedTable(table.title, table.rows, table.notes)
+    return beside_published(table) if asked is None else table
 
 
 def _compared(table: Table, margin: float | None) -> Printable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from credbench.report.html import as_sheet, render
 from credbench.report.lines import panels
 from credbench.report.matrices import matrices
 from credbench.report.pace import PaceTable
-from credbench.report.published import PublishedTable, known
+from credbench.report.published import beside_published
 from credbench.report.rates import RatesTable
 from credbench.report.summary import Speller
-from credbench.report.tables import Printable, Table
+from credbench.report.tables import Printable
 from credbench.stopwatch import REFERENCE
 from credbench.store import Record, Store, write_file
 
@@ -85,19 +86,13 @@ def _section(each: Loaded, registry: Registry, problems: list[str]) -> dict[str,
         "hardware": "; ".join(dict.fromkeys(each["hardware"] for each in where)),
         "commands": list(dict.fromkeys(each["command"] for each in where)),
         "environments": where,
-        "table": as_sheet(_shown(table)),
+        "table": as_sheet(beside_published(replace(table, notes=_without_commands(table.notes)))),
         "panels": panels(in_order, spell),
         "matrices": matrices(in_order, spell),
         "seconds": sheets.epoch_times(table.rows),
         "unfinished": sheets.unfinished(in_order, spell),
         "trials": sheets.trials(in_order, spell),
     }
-
-
-def _shown(table: Table) -> Table:
-    """Return a table as the page shows it: beside what was published, where anything was."""
-    kind = PublishedTable if known(table.rows) else Table
-    return kind(table.title, table.rows, _without_commands(table.notes))
 
 
 def _without_commands(notes: Sequence[str]) -> list[str]:

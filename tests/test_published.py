@@ -8,9 +8,17 @@ from importlib import resources
 import pytest
 import yaml
 
-from credbench.report.published import PUBLISHED, SURE, PublishedTable, cells, find, known
+from credbench.report.published import (
+    PUBLISHED,
+    SURE,
+    PublishedTable,
+    beside_published,
+    cells,
+    find,
+)
 from credbench.report.statistics import estimate
 from credbench.report.summary import AXES, MEASURES, Row
+from credbench.report.tables import Table
 from credbench.spec import parse_axis
 from credbench.tuning import Budget
 from helpers import REGISTRY
@@ -184,7 +192,9 @@ def test_a_published_number_of_what_was_not_measured_has_its_column():
 
 
 def test_only_numbers_count_as_known():
-    assert known([row("lra-diff"), row("dfa")]) and not known([row("lra-diff")])
+    plain, some = Table("t", [row("lra-diff")]), Table("t", [row("lra-diff"), row("dfa")])
+    assert beside_published(plain) is plain
+    assert isinstance(beside_published(some), PublishedTable)
 
 
 def test_ten_thousand_rows_are_looked_up_in_a_moment():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
@@ -132,11 +132,6 @@ def find(row: Row) -> dict[str, Number]:
     return found
 
 
-def known(rows: Iterable[Row]) -> bool:
-    """Return whether any of the rows has a published number."""
-    return any(number.value is not None for row in rows for number in find(row).values())
-
-
 @dataclass(frozen=True)
 class PublishedTable(Table):
     """A table with what was published for each of its rows.
@@ -207,6 +202,14 @@ class PublishedTable(Table):
             flat | {key: value for m in PUBLISHED for key, value in _flat(m, found.get(m)).items()}
             for found, flat in zip(self._found, super().dicts(), strict=True)
         ]
+
+
+def beside_published(table: Table) -> Table:
+    """Return a table with what was published for its rows, as it stands where nothing was."""
+    found = (number for row in table.rows for number in find(row).values())
+    if all(number.value is None for number in found):
+        return table
+    return PublishedTable(table.title, table.rows, table.notes)
 
 
 def _named(measure: str) -> tuple[str, str]:
