@@ -43,7 +43,7 @@ def read_every(text: str | None) -> int | None:
         return None
     if not text.isdecimal() or not 0 < int(text) <= _MOST:
         raise RequestError(
-            f"angles {text!r}: expected a whole number of steps, 1 or more, from one sample to the "
-            "next"
+            f"angles {text!r}: expected a whole number of steps, 1 to {_MOST:,}, from one "
+            "sample to the next"
         )
     return int(text)

@@ -14,7 +14,7 @@ from credbench.angles import Angles, read_every
 from credbench.catalogue import plain
 from credbench.configuration import Configuration, configure
 from credbench.errors import InterruptedRunError, RequestError, unknown
-from credbench.experiment import Experiment, make_experiment, setting_of
+from credbench.experiment import Experiment, Trial, make_experiment, setting_of
 from credbench.launch import launched, one_voice
 from credbench.records import STATUSES
 from credbench.registry import Registry, source_hash
@@ -121,7 +121,7 @@ def _embedded(text: str | None) -> int:
     """Return of how many test images the last hidden layer is kept; 0 where none is asked for."""
     from credbench.embedding import FEWEST, MOST
 
-    if text is None:
+    if text is None or text == "none":
         return 0
     if not text.isdecimal() or not FEWEST <= int(text) <= MOST:
         raise RequestError(
@@ -210,6 +210,29 @@ def execute(experiment: Experiment, store: Store, how: Options) -> None:
             f"{store.folder}; the same command goes on from there"
         ) from None
     warn(store.problems)
+
+
+def time_alone(
+    trials: Sequence[Trial],
+    records: Mapping[str, Record],
+    timings: Mapping[tuple[object, ...], Record],
+    store: Store,
+) -> int:
+    """Time the settings that have records but no timing, with progress; return their number."""
+    from rich.console import Console
+
+    from credbench.progress import show_progress
+    from credbench.running import time_untimed
+
+    try:
+        with show_progress(Console(stderr=True)) as events:
+            count = time_untimed(trials, records, timings, store, events)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "interrupted: all trials are saved; the same command goes on from there"
+        ) from None
+    warn(store.problems)
+    return count
 
 
 def _finish(

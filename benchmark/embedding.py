@@ -18,6 +18,7 @@ MOST = 10_000
 """The most: what t-SNE takes grows faster than their number."""
 _PERPLEXITY = 30.0
 _DIGITS = 4
+_SAME = 1e-12
 
 
 def places(count: int, available: int) -> list[int]:
@@ -29,14 +30,22 @@ def places(count: int, available: int) -> list[int]:
 def embed(activities: Tensor, labels: Sequence[int]) -> dict[str, Any]:
     """Return points of the plane for activities (n, units), n ≥ 10, with their labels.
 
-    Where activities are not finite there are no points.
+    There are none where activities are not finite, or the same for all images.
     """
-    import numpy as np
+    import torch
 
-    if not activities.isfinite().all():
+    z = activities.double().cpu()
+    if not z.isfinite().all():
         return {"points": [], "labels": []}
-    points = _project(activities.double().cpu().numpy())
-    rounded = [[float(f"{x:.{_DIGITS}g}") for x in point] for point in np.asarray(points).tolist()]
+    z = z / z.abs().max().clamp_min(torch.finfo(z.dtype).tiny)  # squares of them must be numbers
+    z = z - z.mean(0)
+    spread = z.norm()
+    if spread <= _SAME * len(z):  # a plane through one point has no directions
+        return {"points": [], "labels": []}
+    if z.shape[1] == 1:
+        z = torch.nn.functional.pad(z, (0, 1))
+    points = _project((z / spread).numpy()).tolist()
+    rounded = [[float(f"{x:.{_DIGITS}g}") for x in point] for point in points]
     return {"points": rounded, "labels": list(labels)}
 
 

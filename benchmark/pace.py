@@ -5,21 +5,25 @@ Trials that ran beside others, or as replicas of one program, say little of what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from credbench.experiment import Trial
 from credbench.registry import last_line, source_hash
 
 if TYPE_CHECKING:
-    from credbench.store import Store
+    from credbench.store import Record, Store
 
 _AT_ONCE = 8
 
 
-def untimed(trials: Sequence[Trial], store: Store, device: str) -> list[Trial]:
+def untimed(
+    trials: Sequence[Trial],
+    records: Mapping[str, Record],
+    timings: Mapping[tuple[object, ...], Record],
+    device: str,
+) -> list[Trial]:
     """Return one trial of each setting with results on a device but no timing of its source."""
-    records, timings = store.trials(), store.timings()
     found: dict[tuple[object, ...], Trial] = {}
     for trial in trials:
         record = records.get(trial.id, {})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from credbench import winners
 from credbench.commands import origin_notes, warn
-from credbench.errors import CredbenchError, RequestError
+from credbench.errors import CredbenchError
 from credbench.experiment import Experiment, Trial, datasets, make_experiment
 from credbench.gathering import Loaded
 from credbench.registry import Registry
@@ -41,21 +41,21 @@ def make_plan(
 ) -> Plan:
     """Return the trials behind a target; with `search`, what is not tuned or there yet is made so.
 
-    Raises `RequestError` where the target names what there is not, and where tuning fails.
+    Raises `RequestError` where the target names what there is not, and `CredbenchError` where
+    tuning comes to nothing.
     """
     cells: list[Trial] = []
     absent: dict[str, str] = {}
     untuned = 0
     for settings in target.grids:
         made, why = _made(registry, {**settings, "name": target.label}, how, search)
-        if target.search is not None and not why:
-            left, budget = _unsearched(target, registry, settings, made, how, results_dir)
-            if search:
+        if target.search is not None:
+            left, budget = _unsearched(target, registry, settings, made, how, results_dir, why)
+            if search and not why:
                 _search(left, budget, how, results_dir)
             else:
                 untuned += len(left.trials)
-            if search or not left.trials:
-                made = winners.apply(made, registry, results_dir, budget)
+            made = winners.apply_known(made, registry, results_dir, budget)
         cells += made.cells
         absent |= {cell.id: why for cell in made.cells if why}
     settings = {"target": target.name, "scale": target.scale}
@@ -85,6 +85,7 @@ def _unsearched(
     made: Experiment,
     how: Options,
     results_dir: Path,
+    absent: str,
 ) -> tuple[Experiment, Budget]:
     """Return the settings of a grid that nobody has tuned with the target's budget, and that."""
     assert target.search is not None
@@ -93,18 +94,24 @@ def _unsearched(
     budget = Budget(target.search.draws, target.search.passes, images)
     asked = {**settings, "seeds": f"{SEED},", "limit-train": str(images)}
     asked["name"] = f"tune-{target.label}"
-    whole = make_experiment(registry, asked, how.data_dir)
+    whole = make_experiment(registry, asked, None if absent else how.data_dir)
     return winners.untuned(whole, results_dir, budget), budget
 
 
 def _search(left: Experiment, budget: Budget, how: Options, results_dir: Path) -> None:
-    """Spend the budget; raises `RequestError` where a setting comes to nothing."""
+    """Spend the budget; raises `CredbenchError` where a setting comes to nothing."""
     if not left.trials:
         return
     found, _ = spend(left, budget, Store(results_dir, left.name), how)
     lost = [cell.label for cell in left.trials if found[cell.id] is None]
     if lost:
-        raise RequestError(f"{', '.join(lost)}: no draw of the search came to a result")
+        raise CredbenchError(f"{', '.join(lost)}: no draw of the search came to a result")
+
+
+def _as_read(trial: Trial, record: Record) -> Trial:
+    """Return a trial on what the dataset of its record was read from."""
+    origin = record.get("origin", "")
+    return replace(trial, dataset=trial.dataset.with_values({"origin": origin}))
 
 
 class Found:
@@ -116,15 +123,27 @@ class Found:
         self._loaded = [Loaded(Store(results_dir, name)) for name in names]
 
     def records(
-        self, trials: Sequence[Trial], retry_failed: bool = False, embedded: int = 0
+        self,
+        trials: Sequence[Trial],
+        retry_failed: bool = False,
+        embedded: int = 0,
+        absent: Container[str] = (),
     ) -> dict[str, Record]:
-        """Return a record for each trial that has one with all that is asked for."""
+        """Return a record for each trial that has one with all that is asked for.
+
+        Of several the first finished one counts, or else the first. What it was read from is not
+        compared for the trials whose data is not here.
+        """
         found: dict[str, Record] = {}
         for trial in trials:
             for each in self._loaded:
                 record = each.records.get(trial.id)
-                if record is not None and serves(record, trial, retry_failed, embedded):
-                    found.setdefault(trial.id, record)
+                if record is not None and trial.id in absent:
+                    trial = _as_read(trial, record)
+                if record is None or not serves(record, trial, retry_failed, embedded):
+                    continue
+                if found.get(trial.id, {}).get("status") != "done":
+                    found[trial.id] = record
         return found
 
     def timings(self) -> dict[tuple[object, ...], Record]:

@@ -30,7 +30,8 @@ def plot(
     Raises `RequestError` for an unknown measure, and where there is nothing to draw.
     """
     from credbench.report.angle_figures import MEASURES as WATCHED
-    from credbench.report.curves import AGAINST, MEASURES
+    from credbench.report.clock import AGAINST
+    from credbench.report.curves import MEASURES
     from credbench.report.summary import Speller
 
     known = [*MEASURES, _MATRICES, _PLANE, *WATCHED]
@@ -38,6 +39,8 @@ def plot(
         raise unknown("measure", measure, known)
     if against not in AGAINST:
         raise unknown("--against", against, AGAINST)
+    if against != "epochs" and measure not in MEASURES:
+        raise RequestError(f"--against {against} with {measure}: only curves have it; leave it out")
     (store,) = find_stores(results_dir, name)
     records = store.trials()
     in_order = [records[id] for id in store.planned(records) if id in records]
@@ -67,7 +70,7 @@ def _curves(measure: str, against: str) -> _Draw:
         drawn = with_curves(records, measure)
         if not drawn:
             raise RequestError(f"{of.folder} has no curves to draw: run the experiment first")
-        plot_curves(drawn, measure, paths, spell, against)
+        plot_curves(drawn, measure, paths, spell, against, timings=of.timings())
 
     return draw
 

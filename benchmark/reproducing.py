@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from credbench import targets
 from credbench.commands import (
@@ -16,11 +16,12 @@ from credbench.commands import (
     folder,
     plan_options,
     show,
+    time_alone,
     trial_name,
     warn,
 )
 from credbench.configuration import configure
-from credbench.errors import RequestError, unknown
+from credbench.errors import CredbenchError, InterruptedRunError, RequestError
 from credbench.experiment import Trial
 from credbench.planning import Found, Plan, make_plan
 from credbench.registry import Registry
@@ -48,25 +49,33 @@ def reproduce(
 ) -> int:
     """Run what the targets of a name lack, write and print each; return the exit code.
 
+    That is 2 for a single target of which nothing is on record, its data not being to be had.
+
     Rows of a table are compared with the best of those like them, by a margin in points.
     """
     check_format(format)
-    if name != ALL and name not in targets.names():
-        raise unknown("target", name, [*targets.names(), ALL])
-    chosen = [read_target(each, scale) for each in (targets.names() if name == ALL else [name])]
+    chosen = targets.names() if name == ALL else [name]
     asked = configure(None, options)
     registry = Registry(plugins)
     warn(registry.problems)
     how = plan_options(asked, tuple(plugins), retry_failed, timing=False)
     results = folder("results-dir", asked.run, DEFAULT_RESULTS)
     where = output or results / "reproduced" / scale
-    codes = [
-        _describe(target, registry, how, results)
-        if dry_run
-        else _reproduce(target, registry, how, results, where, format, margin)
-        for target in chosen
-    ]
-    return max(codes)
+    codes: list[int] = []
+    for target in [read_target(each, scale) for each in chosen]:
+        try:
+            if dry_run:
+                codes.append(_describe(target, registry, how, results))
+            else:
+                codes.append(_reproduce(target, registry, how, results, where, format, margin))
+        except (RequestError, InterruptedRunError):
+            raise
+        except CredbenchError as error:  # of this target; the others may be well
+            warn([f"{target.label}: {error}"])
+            codes.append(error.exit_code)
+    if len(chosen) > 1:  # a table of which there is no data yet is no fault among others
+        codes = [code for code in codes if code != RequestError.exit_code]
+    return max(codes, default=0)
 
 
 def _describe(target: Target, registry: Registry, how: Options, results: Path) -> int:
@@ -99,39 +108,53 @@ def _reproduce(
     if target.shows == "timing":
         return _time(target, registry, how, results, where, format)
     plan = make_plan(target, registry, how, results)
-    warn(f"{target.label}: {why}" for why in plan.absent.values())
     found = _run(target, plan, how, results)
     trials = plan.experiment.trials
-    records = found.records(trials, embedded=target.embed)
-    table = _table(target, plan, found, records, registry, margin)
+    records = found.records(trials, embedded=target.embed, absent=plan.absent)
+    title = title_of(target, trials, records.values())
+    table = _table(plan, title, target.note, found, records, registry, margin)
     _write(where, target, table)
-    figures = _figures(target, trials, records, registry, where)
+    figures = _figures(target, title, [records[t.id] for t in trials if t.id in records], registry,
+                       found, where)  # fmt: skip
     show([table], format)
     if format == "table":
         print("\n".join(f"Written: {path}" for path in _files(where, target) + figures))
-    warn(found.problems())
+    warn([*found.problems(), *(f"{target.label}: {why}" for why in _lacking(plan, records))])
     unfinished = [record for record in records.values() if record["status"] != "done"]
     warn(f"{trial_name(record)} {record['status']}: {record['reason']}" for record in unfinished)
+    if not records and plan.absent:
+        return RequestError.exit_code
     return 1 if unfinished else 0
 
 
+def _lacking(plan: Plan, records: Mapping[str, Record]) -> list[str]:
+    """Return why trials could not be run that have no record of any machine either."""
+    return list(dict.fromkeys(why for id, why in plan.absent.items() if id not in records))
+
+
 def _run(target: Target, plan: Plan, how: Options, results: Path) -> Found:
-    """Run what has no record in any experiment; return all that there is then."""
+    """Run what has no record in any experiment; return all that there is then.
+
+    What no experiment has timed is timed at the end, one replica at a time.
+    """
     found = Found(results, target.label)
     trials = plan.runnable.trials
     known = found.records(trials, how.retry_failed, target.embed)
     left = replace(plan.experiment, cells=tuple(t for t in trials if t.id not in known))
-    if not left.cells:
-        return found
-    # Of a few trials the time beside others says little; with all done, one each is taken alone.
-    ways = replace(how, embedded=target.embed, timing=True)
-    execute(left, Store(results, target.label), ways)
-    return Found(results, target.label)
+    store = Store(results, target.label)
+    if left.cells:
+        execute(left, store, replace(how, embedded=target.embed))
+        found = Found(results, target.label)
+    done = found.records(trials, embedded=target.embed)
+    if time_alone(trials, done, found.timings(), store):
+        found = Found(results, target.label)
+    return found
 
 
 def _table(
-    target: Target,
     plan: Plan,
+    title: str,
+    note: str,
     found: Found,
     records: Mapping[str, Record],
     registry: Registry,
@@ -143,44 +166,38 @@ def _table(
 
     experiment = plan.experiment
     data = frame(experiment.planned, records, found.timings(), experiment.refusals)
-    absent = dict.fromkeys(plan.absent.values())
-    notes = [
-        target.note,
-        *(f"Missing: {why}." for why in absent),
-        *found.notes(records, registry),
-    ]
-    rows = summarise(data, registry)
-    return BestTable(PublishedTable(title_of(target, experiment.cells), rows, notes), margin)
+    lacking = [f"Missing: {why}." for why in _lacking(plan, records)]
+    notes = [note, *lacking, *found.notes(records, registry)]
+    return BestTable(PublishedTable(title, summarise(data, registry), notes), margin)
 
 
-def title_of(target: Target, cells: Sequence[Trial]) -> str:
+def title_of(target: Target, cells: Sequence[Trial], records: Iterable[Record] = ()) -> str:
     """Return a target's title, which says what falls short of the paper."""
-    origins = {cell.dataset.origin for cell in cells if cell.dataset.origin}
+    origins = dict.fromkeys(f"images from {r['origin']}" for r in records if "origin" in r)
     if target.scale == targets.SCALES[-1]:
-        return ", ".join([target.title, *sorted(origins)])
+        return ", ".join([target.title, *origins])
     said = [
-        _range({cell.limit_train for cell in cells}, "training images", "all training images"),
-        _range({cell.epochs for cell in cells}, "epochs", ""),
-        _count(len({cell.seed for cell in cells}), "seed"),
+        _range({cell.limit_train for cell in cells}, "training image") or "all training images",
+        _range({cell.epochs for cell in cells}, "epoch"),
+        _range({len({cell.seed for cell in cells})}, "seed"),
         *(["smaller networks"] if target.reduced else []),
         "untuned" if target.search is None else "tuned",
-        *sorted(f"images from {origin}" for origin in origins),
+        *origins,
     ]
-    published = target.published_epochs
-    less = f"; published: {published} epochs on all images" if published else ""
-    return f"{target.title}, at {target.scale} scale ({', '.join(said)}{less})"
+    published = _range(set(target.published_epochs), "epoch")
+    return (
+        f"{target.title}, at {target.scale} scale ({', '.join(said)}; published: {published} on "
+        "all images)"
+    )
 
 
-def _range(found: set[Any], what: str, none: str) -> str:
-    numbers = sorted(value for value in found if value is not None)
+def _range(found: Iterable[int | None], what: str) -> str:
+    """Return numbers of things as their range; nothing where there are none."""
+    numbers = sorted({value for value in found if value is not None})
     if not numbers:
-        return none
+        return ""
     ends = dict.fromkeys((f"{numbers[0]:,}", f"{numbers[-1]:,}"))
-    return f"{' to '.join(ends)} {what}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    return f"{' to '.join(ends)} {what}" + ("" if numbers[-1] == 1 else "s")
 
 
 def _files(where: Path, target: Target) -> list[Path]:
@@ -211,9 +228,10 @@ def _put(content: bytes, file: BinaryIO) -> None:
 
 def _figures(
     target: Target,
-    trials: Sequence[Trial],
-    records: Mapping[str, Record],
+    title: str,
+    records: Sequence[Record],
     registry: Registry,
+    found: Found,
     where: Path,
 ) -> list[Path]:
     """Draw what a target shows beside its table; return the files."""
@@ -221,21 +239,18 @@ def _figures(
     from credbench.report.embeddings import embedded, plot_embeddings
     from credbench.report.summary import Speller
 
-    drawn = [records[trial.id] for trial in trials if trial.id in records]
-    title, spell = title_of(target, trials), Speller(registry)
-    measure = "validation-error"
+    spell, measure = Speller(registry), "validation-error"
     try:
-        curved = with_curves(drawn, measure) if target.shows == "curves" else []
+        curved = with_curves(records, measure) if target.shows == "curves" else []
         if curved:
-            made = {"epochs": _pair(where, target.name)}
-            made["seconds"] = _pair(where, f"{target.name}-seconds")
-            for against, paths in made.items():
-                plot_curves(curved, measure, paths, spell, against, title)
-            return [path for paths in made.values() for path in paths]
-        if target.shows == "embedding" and embedded(drawn):
-            paths = _pair(where, target.name)
-            plot_embeddings(embedded(drawn), paths, spell, title)
-            return paths
+            paths = _pair(where, target.name), _pair(where, f"{target.name}-seconds")
+            plot_curves(curved, measure, paths[0], spell, title=title)
+            plot_curves(curved, measure, paths[1], spell, "seconds", title, found.timings())
+            return [*paths[0], *paths[1]]
+        if target.shows == "embedding" and embedded(records):
+            drawn = _pair(where, target.name)
+            plot_embeddings(embedded(records), drawn, spell, title)
+            return drawn
     except OSError as error:
         raise _unwritable(where, error) from error
     return []
@@ -257,7 +272,8 @@ def _time(
     from credbench.report.pace import PaceTable
     from credbench.stopwatch import REFERENCE, measure
 
-    said = [*(["some networks smaller"] if target.reduced else []), f"{target.repeats} repeats"]
+    smaller = ["some networks smaller"] if target.reduced else []
+    said = [*smaller, _range([target.repeats], "repeat")]
     short = target.scale != targets.SCALES[-1]
     title = (
         f"{target.title}, at {target.scale} scale ({', '.join(said)})" if short else target.title

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     if trials:
         _train(trials, store, options, device, events)
     if options.timing:
-        _time(experiment, store, events)
+        time_untimed(experiment.trials, store.trials(), store.timings(), store, events)
 
 
 def _prepare_all(trials: Sequence[Trial], data_dir: Path, events: Events) -> None:
@@ -156,18 +156,30 @@ def prepare_dataset(dataset: Dataset, data_dir: Path, events: Events) -> None:
         ) from error
 
 
-def _time(experiment: Experiment, store: Store, events: Events) -> None:
-    """Time what has results but no timing; nothing else trains meanwhile."""
+def time_untimed(
+    trials: Sequence[Trial],
+    records: Mapping[str, Record],
+    timings: Mapping[tuple[object, ...], Record],
+    store: Store,
+    events: Events,
+) -> int:
+    """Time the settings with results but no timing, and store it; return how many there were.
+
+    Nothing else trains meanwhile.
+    """
     from credbench.pace import time_settings, untimed
 
+    count = 0
     for device in ("cpu", "cuda"):
-        left = untimed(experiment.trials, store, device)
+        left = untimed(trials, records, timings, device)
         if not left or resolve_device("auto" if device == "cuda" else device) != device:
             continue
+        count += len(left)
         events.timing(len(left))
         where = store.write_environment(environment.capture(device, workers=1))
         for problem in time_settings(left, store, device, where):
             store.problems.append(problem)
+    return count
 
 
 def _train(

@@ -79,8 +79,9 @@ def measure(
     cells = [_cells(registry, {"epochs": "1", **settings}) for settings in grids]
     blocks = [block for each in cells for block in _blocks(each, 1)]
     where = resolve_device(device)
-    machine = environment.describe_machine(environment.capture(where, workers=1))
-    known = _same(folder / slug(machine) / f"{name}.json", blocks, repeats)
+    here = environment.capture(where, workers=1)
+    machine = environment.describe_machine(here)
+    known = _same(folder / slug(machine) / f"{name}.json", blocks, repeats, here)
     if known is not None:
         return known
     _check_room(blocks, where)
@@ -93,14 +94,22 @@ def measure(
     return record
 
 
-def _same(path: Path, blocks: Sequence[_Block], repeats: int) -> dict[str, Any] | None:
-    """Return the record in a file if it is of these programs, of their present sources."""
+def _program(where: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what of an environment programs on one machine may run faster or slower by."""
+    return where["threads"], where["python"], where["packages"]["torch"]
+
+
+def _same(
+    path: Path, blocks: Sequence[_Block], repeats: int, here: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the record in a file if it is of these programs, of present sources and versions."""
     groups = [group[0] for block in blocks for group in block.groups]
     wanted = [(_timed(trial), source_hash(type(trial.algorithm))) for trial in groups]
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         found = [(row["trial"], row["source"]) for row in record["rows"]]
-        return record if found == wanted and record["repeats"] == repeats else None
+        same = found == wanted and record["repeats"] == repeats
+        return record if same and _program(record["environment"]) == _program(here) else None
     except (OSError, ValueError, TypeError, LookupError):
         return None
 

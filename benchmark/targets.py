@@ -42,7 +42,8 @@ class Target:
     shows: str
     """One of `KINDS`."""
     note: str
-    published_epochs: int | None
+    published_epochs: tuple[int, ...]
+    """How many epochs its rows have at paper scale, fewest first."""
     scale: str
     grids: tuple[dict[str, str], ...]
     """Settings of `credbench run` each; together they are the rows, in order."""
@@ -81,7 +82,7 @@ def read_target(name: str, scale: str) -> Target:
         content["title"],
         content["shows"],
         " ".join(content["note"].split()),
-        content.get("published-epochs"),
+        _epochs(content),
         scale,
         tuple(_settings(given, grid, scale) for grid in content["grids"]),
         Search(**here["tune"]) if "tune" in here else None,
@@ -89,6 +90,13 @@ def read_target(name: str, scale: str) -> Target:
         here.get("repeats", 0),
         any("network" in grid.get(scale, {}) for grid in content["grids"]),
     )
+
+
+def _epochs(content: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the epochs of the grids at paper scale; none where nothing is trained."""
+    paper = SCALES[-1]
+    whole = [content["scales"][paper] | grid.get(paper, {}) for grid in content["grids"]]
+    return tuple(sorted({each["epochs"] for each in whole if "epochs" in each}))
 
 
 def _settings(given: Mapping[str, Any], grid: Mapping[str, Any], scale: str) -> dict[str, str]:

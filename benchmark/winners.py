@@ -99,15 +99,12 @@ def _unwritable(path: Path, error: OSError) -> RequestError:
     )
 
 
-def apply(
-    experiment: Experiment, registry: Registry, results_dir: Path, budget: Budget | None = None
-) -> Experiment:
+def apply(experiment: Experiment, registry: Registry, results_dir: Path) -> Experiment:
     """Return the experiment with each cell's settings replaced by those that won for it.
 
-    With a budget they are those that were found with it. Raises `RequestError` for a cell that
-    was never tuned, and for a seed that tuning used.
+    Raises `RequestError` for a cell that was never tuned, and for a seed that tuning used.
     """
-    known = _known(experiment, results_dir, budget)
+    known = {_key(entry): (path, entry) for path, entry in _entries(results_dir)}
     cells = tuple(
         cell if cell.refusal else _tuned(cell, known.get(_key_of(setting(cell))), registry)
         for cell in experiment.cells
@@ -115,22 +112,39 @@ def apply(
     return replace(experiment, cells=cells)
 
 
+def apply_known(
+    experiment: Experiment, registry: Registry, results_dir: Path, budget: Budget
+) -> Experiment:
+    """Return the experiment with the settings that won with a budget, where there are any."""
+    known = _found_with(budget, experiment, results_dir)
+    cells = tuple(
+        _tuned(cell, known[key], registry)
+        if not cell.refusal and (key := _key_of(setting(cell))) in known else cell
+        for cell in experiment.cells
+    )  # fmt: skip
+    return replace(experiment, cells=cells)
+
+
 def untuned(experiment: Experiment, results_dir: Path, budget: Budget) -> Experiment:
     """Return the experiment without the cells whose settings were found with a budget."""
-    known = _known(experiment, results_dir, budget)
+    known = _found_with(budget, experiment, results_dir)
     left = (c for c in experiment.cells if c.refusal or _key_of(setting(c)) not in known)
     return replace(experiment, cells=tuple(left))
 
 
-def _known(
-    experiment: Experiment, results_dir: Path, budget: Budget | None
+def _found_with(
+    budget: Budget, experiment: Experiment, results_dir: Path
 ) -> dict[tuple[str, ...], tuple[Path, Entry]]:
-    """Return what won, by setting: the last known, found with the budget if one is given."""
-    spent = {budget.spent(c.algorithm) for c in experiment.cells} if budget else set()
+    """Return what won for an experiment's settings with a budget: the last that is known."""
+    spent = {
+        _key_of(setting(cell)): budget.spent(cell.algorithm)
+        for cell in experiment.cells
+        if not cell.refusal
+    }
     return {
         _key(entry): (path, entry)
         for path, entry in _entries(results_dir)
-        if budget is None or entry["budget"] in spent
+        if spent.get(_key(entry)) == entry["budget"]
     }
 
 

@@ -35,6 +35,23 @@ def test_what_is_not_finite_has_no_points():
     assert embed(torch.full((12, 3), float("nan")), [0] * 12) == {"points": [], "labels": []}
 
 
+def test_what_is_all_the_same_has_no_points():
+    assert embed(torch.full((12, 3), 0.7), [0] * 12) == {"points": [], "labels": []}
+    assert embed(torch.zeros(12, 3), [0] * 12) == {"points": [], "labels": []}
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
+def test_scale_does_not_matter(scale):
+    points = torch.randn(40, 5, generator=generator(3), dtype=torch.float64)
+    found = embed(scale * points, [0] * 40)["points"]
+    assert len({tuple(point) for point in found}) == 40
+
+
+def test_one_unit_is_a_line():
+    found = embed(torch.linspace(0, 1, 30).unsqueeze(1), [0] * 30)["points"]
+    assert len(found) == 30
+
+
 def group(algorithm, seeds, **given):
     settings = {"dataset": "digits", "algorithm": algorithm, "seeds": str(seeds), **given}
     trials = make_experiment(REGISTRY, settings).trials
@@ -83,6 +100,13 @@ def test_a_run_keeps_it_and_plot_draws_it(credbench, tmp_path):
     assert "4 trials in results/a, 0 to run" in again
     other = credbench(*RUN, "--name", "a", "--tsne", "50", "--dry-run").stdout
     assert "4 to run" in other
+
+
+def test_a_layer_that_says_nothing_costs_no_trial(credbench, tmp_path):
+    credbench(*RUN, "--init", "zero", "--tsne", "40", "--name", "z")
+    (first, *_) = (tmp_path / "results" / "z" / "trials").iterdir()
+    assert json.loads(first.read_text())["embedding"]["points"] == []
+    credbench(*RUN, "-n", "mlp[hidden=1]", "--tsne", "40", "--name", "one")
 
 
 @pytest.mark.parametrize("given", ["0", "9", "x", "-5", "1e3", "10001"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench.report.curves import Record, Speller, looks_of, split, telling
+from credbench.report.figures import legend, save
 from credbench.report.summary import AXES
 
 if TYPE_CHECKING:
@@ -74,19 +75,8 @@ def plot_angles(
         axes.set_xlabel("training step")
         axes.tick_params(axis="x", labelbottom=True)
     figure.supylabel(MEASURES[measure], fontsize="medium")
-    handles = {
-        label: handle
-        for axes in grid.flat
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(3, len(handles)),
-        frameon=False, fontsize="small",
-    )  # fmt: skip
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
-    plt.close(figure)
+    legend(figure, 3)
+    save(figure, paths)
 
 
 def evenly(found: Sequence[str], most: int) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from credbench.report.curves import Record, Speller
-from credbench.report.figures import save
+from credbench.report.figures import headline, save
 from credbench.report.matrices import matrices
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def plot_confusions(
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_axis_off()
     left = f" ({len(found) - len(shown)} more are not shown)" if len(found) > len(shown) else ""
-    figure.suptitle(title + left, fontsize="medium")
+    headline(figure, title + left)
     save(figure, paths)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate, groupby
+from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from credbench.report.figures import save, style
+from credbench.report.clock import Clock, Timings, clock
+from credbench.report.figures import headline, legend, save, style
 from credbench.report.summary import AXES
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ MEASURES = {
     "training-loss": "training loss (nats)",
 }
 """What can be drawn, and its name on the axis."""
-AGAINST = {"epochs": "epoch", "seconds": "seconds of training, evaluation excluded"}
-"""What it can be drawn against, and the axis's name."""
 PANEL = ("dataset", "network", "activation")
 """The arguments of a trial that panels differ in."""
 _NARROW = 4
@@ -42,17 +42,19 @@ def plot_curves(
     spell: Speller,
     against: str = "epochs",
     title: str = "",
+    timings: Timings = MappingProxyType({}),
 ) -> None:
     """Draw a measure over epochs: means over seeds, from the lowest to the highest as a band.
 
-    Against seconds the epochs lie where their mean end lies. Where a trial diverged its line ends
-    with a cross. `spell` shortens an argument of a trial.
+    Against seconds, of `timings` where they have all settings, epochs lie where they end. Where a
+    trial diverged its line ends with a cross. `spell` shortens an argument of a trial.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    own = clock(against, records, timings)
     panels = split(records, PANEL, spell)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
@@ -62,19 +64,11 @@ def plot_curves(
     figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for axes, (setting, inside) in zip(grid.flat, panels.items(), strict=False):
         axes.set_title(", ".join(setting), fontsize="medium")
-        _panel(axes, split(inside, told, spell), measure, against, looks)
+        _panel(axes, split(inside, told, spell), measure, own, looks)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
-    handles = {
-        label: handle
-        for axes in grid.flat
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False,
-        fontsize="small",
-    )  # fmt: skip
-    figure.suptitle(title, fontsize="medium")
+    legend(figure, 2)
+    headline(figure, title)
     save(figure, paths)
 
 
@@ -126,12 +120,12 @@ def _panel(
     axes: Axes,
     lines: Mapping[tuple[str, ...], Sequence[Record]],
     measure: str,
-    against: str,
+    own: Clock,
     looks: Mapping[tuple[str, ...], dict[str, Any]],
 ) -> None:
     for words, records in lines.items():
-        _line(axes, records, measure, against, ", ".join(words), looks[words])
-    axes.set_xlabel(AGAINST[against])
+        _line(axes, records, measure, own, ", ".join(words), looks[words])
+    axes.set_xlabel(own.label)
     axes.set_ylabel(MEASURES[measure])
     axes.set_yscale("log")
     low, high = axes.get_ylim()
@@ -148,14 +142,14 @@ def _line(
     axes: Axes,
     records: Sequence[Record],
     measure: str,
-    against: str,
+    own: Clock,
     label: str,
     look: dict[str, Any],
 ) -> None:
     key = measure.replace("-", "_")
     curves = [finite(record["curve"][key]) for record in records]
     epochs = range(1, max(map(len, curves)) + 1)
-    ends = [_ends(record, against) for record in records]
+    ends = [own.ends(record) for record in records]
     where = [_mean([each[k - 1] for each in ends if len(each) >= k]) for k in epochs]
     at = [[curve[k - 1] for curve in curves if len(curve) >= k] for k in epochs]
     every = max(1, len(at) // 8)
@@ -165,17 +159,11 @@ def _line(
     )  # fmt: skip
     low, high = [min(values) for values in at], [max(values) for values in at]
     axes.fill_between(where, low, high, color=look["color"], alpha=0.15, linewidth=0)
-    for record, curve, own in zip(records, curves, ends, strict=True):
+    for record, curve, end in zip(records, curves, ends, strict=True):
         if record["status"] == "diverged" and curve:
             axes.plot(
-                [own[len(curve) - 1]], [curve[-1]], marker="x", markersize=9, color=look["color"]
+                [end[len(curve) - 1]], [curve[-1]], marker="x", markersize=9, color=look["color"]
             )
-
-
-def _ends(record: Record, against: str) -> list[float]:
-    """Return where each epoch of a trial ends: its number, or the seconds trained so far."""
-    seconds = record["curve"]["seconds"]
-    return list(accumulate(seconds) if against == "seconds" else range(1, len(seconds) + 1))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench.report.curves import PANEL, Record, Speller, split, telling
-from credbench.report.figures import save
+from credbench.report.figures import headline, save
 from credbench.report.summary import AXES
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plot_embeddings(
                 named = f"{', '.join(words)}\n{setting[0]}, {setting[2]}: {_error(record)}"
                 axes.set_title(named, fontsize="small")
                 _scatter(axes, record["embedding"])
-    figure.suptitle(title, fontsize="medium")
+    headline(figure, title)
     handles = {label: handle for axes in grid.flat for handle, label in _legend(axes)}
     if handles:
         figure.legend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # Okabe & Ito 2008, without the yellow that white paper swallows.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = "osv^D*PX"
+_LETTERS = 12
+"""Letters of a title that an inch has room for."""
 _KNOWN = (
     "backprop", "fa", "dfa", "lra-e", "rec-lra", "target-prop", "equilibrium-prop", "lra-diff",
     "lra-fdbk",
@@ -25,6 +28,25 @@ def style(algorithm: str) -> dict[str, Any]:
     name = algorithm.partition("[")[0]
     place = _KNOWN.index(name) if name in _KNOWN else len(_KNOWN) + sum(map(ord, name))
     return {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)]}
+
+
+def headline(figure: Figure, title: str) -> None:
+    """Put a title above a figure, in as many lines as its width takes."""
+    figure.suptitle(textwrap.fill(title, max(20, int(_LETTERS * figure.get_figwidth()))),
+                    fontsize="medium")  # fmt: skip
+
+
+def legend(figure: Figure, columns: int) -> None:
+    """Put one legend for all panels below a figure."""
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center",
+        ncols=min(columns, len(handles)), frameon=False, fontsize="small",
+    )  # fmt: skip
 
 
 def save(figure: Figure, paths: Iterable[Path]) -> None:
