@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -156,6 +157,7 @@ class Component:
     """The parameters that were asked for by name; the others are free to be tuned."""
 
     @classmethod
+    @functools.cache
     def parameters(cls) -> dict[str, Parameter]:
         """Return the declared hyper-parameters by name."""
         return {f.name: _declared(f) for f in dataclasses.fields(cls)}

@@ -11,12 +11,13 @@ import pkgutil
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator
-from dataclasses import Field
 from pathlib import Path
 from types import ModuleType
 
 from credbench.component import Component
+from credbench.declarations import check_declared
 from credbench.errors import RequestError, unknown
+from credbench.neighbours import imported
 from credbench.spec import Spec, parse_axis
 
 _MODULES = {
@@ -37,17 +38,20 @@ class Registry:
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
         """Look through the built-in rooms, entry points and the given plugin files.
 
-        Raises `RequestError` for a plugin file that is missing or fails to import, and for
-        two components of one kind and name.
+        What fails to import, and what an installed package or a file in a room declares wrongly,
+        is left out and named in `problems`. Raises `RequestError` for a plugin file that is
+        missing or declares something wrongly, and for two components of one kind and name.
         """
         self.problems: list[str] = []
         self._found: dict[str, dict[str, type[Component]]] = {kind: {} for kind in KINDS}
-        for module in _built_in():
-            self._take(module)
-        for module in self._installed():
-            self._take(module)
+        self._files: set[Path] = set()
+        for module in (*self._built_in(), *self._installed()):
+            self._files.add(Path(module.__file__ or ""))
+            self._take(module, forgiving=True)
         for path in dict.fromkeys(path.resolve() for path in plugins):
-            self._take(_load(path))
+            module = None if path in self._files else self._loaded(path)
+            if module is not None:
+                self._take(module)
 
     def names(self, kind: str) -> list[str]:
         """Return the names of one kind, sorted."""
@@ -83,9 +87,15 @@ class Registry:
     def _all(self, kind: str) -> list[Spec]:
         return [Spec(name) for name in self.names(kind) if self.get(kind, name).complete]
 
-    def _take(self, module: ModuleType) -> None:
+    def _take(self, module: ModuleType, forgiving: bool = False) -> None:
         for component in _components(module):
-            _check_complete(component)
+            try:
+                check_declared(component, source_file(component), KINDS)
+            except RequestError as error:
+                if not forgiving:
+                    raise
+                self.problems.append(f"left out: {error}")
+                continue
             known = self._found[component.kind]
             other = known.get(component.name)
             if other is not None and other is not component:
@@ -96,25 +106,43 @@ class Registry:
             known[component.name] = component
             _content(source_file(component))  # as imported, should it be edited meanwhile
 
+    def _built_in(self) -> Iterator[ModuleType]:
+        for name in _MODULES.values():
+            room = importlib.import_module(name)
+            for child in pkgutil.iter_modules(getattr(room, "__path__", [])):
+                if child.name.startswith("test_"):
+                    continue
+                try:
+                    yield importlib.import_module(f"{name}.{child.name}")
+                except (Exception, SystemExit) as error:
+                    file = Path(room.__path__[0], f"{child.name}.py")
+                    self.problems.append(f"{file} was left out: {last_line(error)}")
+            yield room
+
     def _installed(self) -> Iterator[ModuleType]:
         from importlib.metadata import entry_points
 
         for kind in KINDS:
             for point in entry_points(group=f"credbench.{PLURALS[kind]}"):
+                where = f"{point.value} (entry point {point.name!r} of credbench.{PLURALS[kind]})"
                 try:
                     loaded = point.load()
-                except Exception as error:
-                    self.problems.append(f"{point.value} was left out: {last_line(error)}")
+                except (Exception, SystemExit) as error:
+                    self.problems.append(f"{where} was left out: {last_line(error)}")
                     continue
-                yield loaded if isinstance(loaded, ModuleType) else sys.modules[loaded.__module__]
+                module = sys.modules.get(getattr(loaded, "__module__", ""), loaded)
+                if isinstance(module, ModuleType) and any(True for _ in _components(module)):
+                    yield module
+                else:
+                    self.problems.append(f"{where} was left out: {_NOTHING}")
 
-
-def _built_in() -> Iterator[ModuleType]:
-    for name in _MODULES.values():
-        module = importlib.import_module(name)
-        for child in pkgutil.iter_modules(getattr(module, "__path__", [])):
-            yield importlib.import_module(f"{name}.{child.name}")
-        yield module
+    def _loaded(self, path: Path) -> ModuleType | None:
+        """Return a plugin file as a module; None, with a problem, where it fails to import."""
+        try:
+            return _load(path)
+        except _ImportFailure as error:
+            self.problems.append(f"--plugin {path} failed to import: {error}")
+            return None
 
 
 def _components(module: ModuleType) -> Iterator[type[Component]]:
@@ -122,20 +150,19 @@ def _components(module: ModuleType) -> Iterator[type[Component]]:
         if (
             isinstance(value, type)
             and issubclass(value, Component)
-            and value.__module__ == module.__name__
+            and f"{value.__module__}.".startswith(f"{module.__name__}.")
             and value.__dict__.get("name")
         ):
             yield value
 
 
-def _check_complete(component: type[Component]) -> None:
-    """Raise `RequestError` for a class that could not be used as a component."""
-    where = f"{component.kind} {component.name!r} in {source_file(component)}"
-    missing = ", ".join(sorted(getattr(component, "__abstractmethods__", ())))
-    if missing:
-        raise RequestError(f"{where} lacks {missing}: define it")
-    if any(isinstance(value, Field) for value in vars(component).values()):
-        raise RequestError(f"{where} declares parameters: put @dataclass(frozen=True) above it")
+_NOTHING = (
+    "it defines no component, expected a class with a name, such as a subclass of credbench.Learner"
+)
+
+
+class _ImportFailure(Exception):
+    """What a plugin file raised, in a line."""
 
 
 def _load(path: Path) -> ModuleType:
@@ -148,15 +175,16 @@ def _load(path: Path) -> ModuleType:
         raise RequestError(f"--plugin {path}: expected a Python file, with a name ending in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if str(path.parent) not in sys.path:  # last, so that what lies beside it hides nothing
+        sys.path.append(str(path.parent))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise RequestError(f"--plugin {path} failed to import: {last_line(error)}") from error
+        del sys.modules[name]
+        raise _ImportFailure(last_line(error)) from error
     if not any(True for _ in _components(module)):
-        raise RequestError(
-            f"--plugin {path} defines no component: expected a class with a name, such as a "
-            "subclass of credbench.Learner"
-        )
+        raise RequestError(f"--plugin {path}: {_NOTHING}")
+    _with_neighbours(path)  # as imported, should they be edited meanwhile
     return module
 
 
@@ -171,13 +199,16 @@ def source_file(component: type[Component]) -> Path:
     return Path(sys.modules[component.__module__].__file__ or component.__module__)
 
 
+@functools.cache
 def source_hash(component: type[Component]) -> str:
-    """Return a hash of the files that define a component and what it inherits.
+    """Return a hash of the files that define a component, what it inherits and what they import.
 
-    Comments and layout do not change it; the contract's own files do not count.
+    Of imports, files beside them count. Comments and layout do not change the hash; the
+    contract's own files are left out.
     """
     inherited = [c for c in component.__mro__ if issubclass(c, Component) and not _is_contract(c)]
-    files = dict.fromkeys(map(source_file, inherited or [component]))
+    own = map(source_file, inherited or [component])
+    files = dict.fromkeys(file for path in own for file in _with_neighbours(path))
     hashes = [_file_hash(file) for file in files]
     if len(hashes) == 1:
         return hashes[0]
@@ -187,6 +218,18 @@ def source_hash(component: type[Component]) -> str:
 def _is_contract(component: type[Component]) -> bool:
     package, _, inner = component.__module__.partition(".")
     return package == "credbench" and inner.partition(".")[0] not in ("algorithms", "datasets")
+
+
+@functools.cache
+def _with_neighbours(path: Path) -> tuple[Path, ...]:
+    """Return a file and those beside it that it imports, and that these import, in that order."""
+    found, left = dict[Path, None](), [path]
+    while left:
+        file = left.pop(0)
+        if file not in found:
+            found[file] = None
+            left += imported(_content(file).decode("utf-8", "replace"), file.parent)
+    return tuple(found)
 
 
 @functools.cache
