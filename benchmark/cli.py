@@ -560,6 +560,58 @@ def status(
     print_status(_registry(plugin), results_dir or Path("results"), name, format)
 
 
+@app.command("new")
+def new_(
+    kind: Annotated[str, typer.Argument(help="algorithm, dataset or network.")],
+    name: Annotated[str, typer.Argument(help="What it will be called, such as my-rule.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="Where it goes [default: here].")
+    ] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Write a component that runs as it stands, to be changed, and a test beside it."""
+    from credbench.authoring import next_steps, write_component
+
+    made = write_component(_registry(plugin), kind, name, output or Path())
+    for path in made:
+        typer.echo(path)
+    typer.echo("\nNext:")
+    for line in next_steps(kind, name, made):
+        typer.echo(f"  {line}")
+
+
+@app.command("check")
+def check_(
+    name: Annotated[
+        str,
+        typer.Argument(help="Algorithms, datasets or networks, a comma list; all algorithms: all."),
+    ],
+    plugin: Plugins = None,
+    network: Annotated[
+        str | None,
+        axis("-n", "--network", metavar="NETWORK", help="[default: mlp[hidden=16x3]]."),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        axis("-f", "--activation", metavar="ACTIVATION", help="[default: tanh]."),
+    ] = None,
+    data_dir: DataDir = None,
+    format: PlainFormat = "table",
+) -> None:
+    """Check whether components keep to the contract; each failure says what to change.
+
+    Of an algorithm: shapes and types, purity, replicas, captured steps, checkpoints, seeds, any
+    batch, whether it learns digits; its time and its angles beside backprop. The same as pytest
+    tests: credbench.testing.
+    """
+    from credbench import commands
+    from credbench.checking import check
+
+    given = {"data-dir": data_dir} if data_dir else {}
+    where = commands.folder("data-dir", given, commands.DEFAULT_DATA)
+    raise typer.Exit(check(_registry(plugin), name, network, activation, where, format))
+
+
 @app.callback(invoke_without_command=True)
 def _start(
     context: typer.Context,

@@ -49,9 +49,9 @@ class Registry:
             self._files.add(Path(module.__file__ or ""))
             self._take(module, forgiving=True)
         for path in dict.fromkeys(path.resolve() for path in plugins):
-            module = None if path in self._files else self._loaded(path)
-            if module is not None:
-                self._take(module)
+            loaded = None if path in self._files else self._loaded(path)
+            if loaded is not None:
+                self._take(loaded)
 
     def names(self, kind: str) -> list[str]:
         """Return the names of one kind, sorted."""
@@ -140,7 +140,7 @@ class Registry:
         """Return a plugin file as a module; None, with a problem, where it fails to import."""
         try:
             return _load(path)
-        except _ImportFailure as error:
+        except _BrokenPluginError as error:
             self.problems.append(f"--plugin {path} failed to import: {error}")
             return None
 
@@ -161,7 +161,7 @@ _NOTHING = (
 )
 
 
-class _ImportFailure(Exception):
+class _BrokenPluginError(Exception):
     """What a plugin file raised, in a line."""
 
 
@@ -181,7 +181,7 @@ def _load(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _ImportFailure(last_line(error)) from error
+        raise _BrokenPluginError(last_line(error)) from error
     if not any(True for _ in _components(module)):
         raise RequestError(f"--plugin {path}: {_NOTHING}")
     _with_neighbours(path)  # as imported, should they be edited meanwhile
@@ -199,13 +199,21 @@ def source_file(component: type[Component]) -> Path:
     return Path(sys.modules[component.__module__].__file__ or component.__module__)
 
 
-@functools.cache
 def source_hash(component: type[Component]) -> str:
     """Return a hash of the files that define a component, what it inherits and what they import.
 
     Of imports, files beside them count. Comments and layout do not change the hash; the
     contract's own files are left out.
     """
+    if component not in _hashes:
+        _hashes[component] = _source_hash(component)
+    return _hashes[component]
+
+
+_hashes: dict[type[Component], str] = {}
+
+
+def _source_hash(component: type[Component]) -> str:
     inherited = [c for c in component.__mro__ if issubclass(c, Component) and not _is_contract(c)]
     own = map(source_file, inherited or [component])
     files = dict.fromkeys(file for path in own for file in _with_neighbours(path))

@@ -41,8 +41,10 @@ def test_the_wheel_holds_every_source_and_no_stranger(wheel):
     paper = ROOT / "results/paper"
     data = {f"credbench/paper/{f.relative_to(paper)}" for f in paper.rglob("*.yaml")}
     page = {f"credbench/report/page/{f.name}" for f in (ROOT / "benchmark/report/page").iterdir()}
-    assert len(data) >= 11 and len(page) >= 2
-    assert names - sources() == {"credbench/py.typed", *data, *page}
+    templates = ROOT / "benchmark/templates"
+    new = {f"credbench/templates/{f.name}" for f in templates.iterdir()}
+    assert len(data) >= 11 and len(page) >= 2 and len(new) == 6
+    assert names - sources() == {"credbench/py.typed", *data, *page, *new}
 
 
 def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):

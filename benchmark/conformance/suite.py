@@ -1,0 +1,72 @@
+"""The checks in their order, by the kind of what is checked, and how they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from credbench.conformance.gradients import gradients_of_blocks, layers_as_declared
+from credbench.conformance.host import no_host_reads
+from credbench.conformance.images import can_be_learned, images_as_declared, same_every_time
+from credbench.conformance.measures import angles_with_backprop, loss_falls, time_per_step
+from credbench.conformance.programs import captured_equals_eager, replicas_equal_single
+from credbench.conformance.purity import arguments_unchanged, mean_of_the_batch, nothing_kept
+from credbench.conformance.result import Result, raised
+from credbench.conformance.runs import any_batch, checkpoint_survives, seeds_reproduce
+from credbench.conformance.shapes import shapes_and_types
+from credbench.conformance.subject import Subject
+
+Check = Callable[[Subject], Result]
+
+LEARNER: dict[str, Check] = {
+    "shapes and types": shapes_and_types,
+    "arguments unchanged": arguments_unchanged,
+    "nothing kept between steps": nothing_kept,
+    "mean over the batch": mean_of_the_batch,
+    "no reads to the host": no_host_reads,
+    "replicas equal the single run": replicas_equal_single,
+    "captured equals eager": captured_equals_eager,
+    "batches of any size": any_batch,
+    "checkpoint": checkpoint_survives,
+    "seeds reproduce": seeds_reproduce,
+    "loss falls": loss_falls,
+    "angles with backprop": angles_with_backprop,
+    "time per step": time_per_step,
+}
+"""By what each is called; where the first one fails, the others are not made."""
+
+NETWORK: dict[str, Check] = {
+    "layers as declared": layers_as_declared,
+    "gradients": gradients_of_blocks,
+    "replicas equal the single run": replicas_equal_single,
+    "batches of any size": any_batch,
+    "loss falls": loss_falls,
+}
+"""Made with backprop."""
+
+DATASET: dict[str, Check] = {
+    "images as declared": images_as_declared,
+    "the same every time": same_every_time,
+    "can be learned": can_be_learned,
+}
+
+CHECKS = {"algorithm": LEARNER, "network": NETWORK, "dataset": DATASET}
+
+
+def run_check(kind: str, name: str, subject: Subject) -> Result:
+    """Make one check; an error that is raised on the way is a complaint."""
+    try:
+        with torch.no_grad():
+            return CHECKS[kind][name](subject)
+    except Exception as error:
+        return Result([f"it raised {raised(error)}: mend that first"])
+
+
+def run_checks(kind: str, subject: Subject) -> Iterator[tuple[str, Result]]:
+    """Yield each check's name and what it came to, in order."""
+    broken = False
+    for number, name in enumerate(CHECKS[kind]):
+        found = Result(skipped="not made") if broken else run_check(kind, name, subject)
+        broken = broken or (number == 0 and found.state == "failed")
+        yield name, found

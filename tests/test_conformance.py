@@ -1,0 +1,408 @@
+"""The checks of components: ours pass them, and each catches what it is for."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from credbench import Capabilities, Dataset, Images, Learner, Network, Updates, parameter
+from credbench.algorithms.backprop import Backprop
+from credbench.algorithms.feedback_alignment import FeedbackAlignment
+from credbench.architectures.mlp import Mlp
+from credbench.blocks import Dense
+from credbench.conformance.subject import make_subject
+from credbench.conformance.suite import CHECKS, run_check, run_checks
+from credbench.errors import RequestError
+from credbench.testing import DatasetTests, LearnerTests, NetworkTests
+from helpers import ALGORITHMS, REGISTRY
+
+VARIANTS = ("rec-lra[gap=1]", "target-prop[top=augmented]", "equilibrium-prop[nudging=random]")
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    """Each learner's subject, made once for all its checks."""
+    made = {}
+
+    def subject(spec):
+        if spec not in made:
+            (learner,) = REGISTRY.axis("algorithm", spec)
+            made[spec] = make_subject(REGISTRY, learner)
+        return made[spec]
+
+    return subject
+
+
+@pytest.mark.parametrize("check", CHECKS["algorithm"])
+@pytest.mark.parametrize("algorithm", (*ALGORITHMS, *VARIANTS))
+def test_every_learner_passes_every_check(algorithm, check, subjects):
+    found = run_check("algorithm", check, subjects(algorithm))
+    if found.skipped:
+        pytest.skip(found.skipped)
+    assert found.state == "passed", found.said
+
+
+@pytest.mark.parametrize("network", ("mlp", "mlp[norm=batch]", "res-mlp", "conv[filters=4c3s2]"))
+def test_networks_pass_their_checks(network):
+    (made,) = REGISTRY.axis("network", network)
+    results = dict(run_checks("network", make_subject(REGISTRY, made)))
+    assert {found.state for found in results.values()} <= {"passed", "skipped"}, results
+
+
+class TestBackprop(LearnerTests):
+    learner = Backprop
+
+
+class TestMlp(NetworkTests):
+    network = "mlp[hidden=8x2]"
+
+
+class TestDigits(DatasetTests):
+    dataset = "digits"
+
+
+class Bad(Backprop):
+    """Backprop with something wrong with it; where updates are changed, `spoil` does it."""
+
+    name = "bad"
+
+    def updates(self, step):
+        made = super().updates(step)
+        return self.spoil(step, made)
+
+    def spoil(self, step, made):
+        return made
+
+
+def scaled(made, factor):
+    params = {name: factor * each for name, each in made.params.items()}
+    return Updates(params, made.feedback, made.state, made.logits)
+
+
+class ReturnsNothing(Bad):
+    def spoil(self, step, made):
+        return None
+
+
+class StrangeLeaf(Bad):
+    def spoil(self, step, made):
+        return Updates({"weight.9": made.logits}, logits=made.logits)
+
+
+class Transposed(Bad):
+    def spoil(self, step, made):
+        return Updates({name: each.transpose(-1, -2) for name, each in made.params.items()})
+
+
+class Double(Bad):
+    def spoil(self, step, made):
+        return Updates({name: each.double() for name, each in made.params.items()})
+
+
+class NotFinite(Bad):
+    def spoil(self, step, made):
+        return scaled(made, float("inf"))
+
+
+class DoubleFeedback(Bad):
+    def init_feedback(self, net, generator):
+        return {"B": torch.zeros(3, dtype=torch.float64)}
+
+
+class Empty(Bad):
+    def spoil(self, step, made):
+        return Updates()
+
+
+class Raises(Bad):
+    def spoil(self, step, made):
+        raise KeyError("no such thing")
+
+
+class InPlace(Bad):
+    def spoil(self, step, made):
+        step.params[0]["weight"].mul_(0.9)
+        return made
+
+
+class WritesIntoItsStep(Bad):
+    def init_feedback(self, net, generator):
+        return {"B": torch.zeros(3)}
+
+    def spoil(self, step, made):
+        step.feedback["B"] = step.feedback["B"] + 1
+        return made
+
+
+class Counts(Bad):
+    """Takes smaller steps the more it has taken, and keeps the count to itself."""
+
+    def spoil(self, step, made):
+        count = self.__dict__.get("count", 0) + 1
+        object.__setattr__(self, "count", count)
+        return scaled(made, 1 / count)
+
+
+class CountsInItsModule(Bad):
+    """As `Counts`, where no copy of the learner forgets it."""
+
+    steps = [0]  # noqa: RUF012 - this is what is wrong with it
+
+    def spoil(self, step, made):
+        self.steps[0] += 1
+        return scaled(made, 1 + 0.1 * (self.steps[0] % 7))
+
+
+class Sums(Bad):
+    def spoil(self, step, made):
+        return scaled(made, len(step.x))
+
+
+class Branches(Bad):
+    def spoil(self, step, made):
+        if made.logits.abs().max() > 1e6:
+            return Updates()
+        return made
+
+
+class Reads(Bad):
+    def spoil(self, step, made):
+        return scaled(made, 1 + 0 * made.logits.sum().item())
+
+
+class MakesOnTheHost(Bad):
+    def spoil(self, step, made):
+        return Updates(made.params, logits=made.logits + torch.zeros(len(step.x), 1))
+
+
+class Draws(Bad):
+    def spoil(self, step, made):
+        return scaled(made, 1 + torch.rand(()))
+
+
+class LooksAtShapes(Bad):
+    """Right for one network, wrong for replicas: they see each other."""
+
+    def spoil(self, step, made):
+        batched = torch._C._functorch.is_batchedtensor(made.logits)
+        return scaled(made, 2 if batched else 1)
+
+
+class NeedsTwo(Bad):
+    def spoil(self, step, made):
+        deviation = step.x.std(0).mean()
+        return scaled(made, deviation / deviation)
+
+
+class Climbs(Bad):
+    def spoil(self, step, made):
+        return scaled(made, -1)
+
+
+class OwnDraws(FeedbackAlignment):
+    name = "own-draws"
+
+    def init_feedback(self, net, generator):
+        found = super().init_feedback(net, generator)
+        return {name: torch.randn(each.shape) for name, each in found.items()}
+
+
+@pytest.mark.parametrize(
+    "learner, check, words",
+    [
+        (ReturnsNothing, "shapes and types", ("updates returned None", "return step.updates")),
+        (StrangeLeaf, "shapes and types", ("params 'weight.9'", "expected leaves of the network")),
+        (Transposed, "shapes and types", ("has the shape", "give it that of")),
+        (Double, "shapes and types", ("torch.float64", "make it torch.float32")),
+        (NotFinite, "shapes and types", ("is not finite",)),
+        (DoubleFeedback, "shapes and types", ("init_feedback gives 'B'", "make it torch.float32")),
+        (Empty, "shapes and types", ("gives back nothing in any phase",)),
+        (Raises, "shapes and types", ("KeyError", "test_conformance.py, line", "raise KeyError")),
+        (InPlace, "arguments unchanged", ("step.params, 'weight.1'", "in place")),
+        (WritesIntoItsStep, "arguments unchanged", ("writes into the mappings",)),
+        (Counts, "nothing kept between steps", ("gave two results", "return what has to be kept")),
+        (Draws, "nothing kept between steps", ("declare what is drawn at random with noise",)),
+        (Sums, "mean over the batch", ("2 times as large", "make it a mean")),
+        (Branches, "no reads to the host", ("test_conformance.py", "if made.logits.abs().max()")),
+        (Reads, "no reads to the host", (".item()", "capturable=False")),
+        (MakesOnTheHost, "no reads to the host", ("makes a tensor on the CPU", "torch.zeros")),
+        (Draws, "replicas equal the single run", ("torch.func.vmap", "random draws")),
+        (Reads, "replicas equal the single run", ("torch.func.vmap", "vectorizable=False")),
+        (LooksAtShapes, "replicas equal the single run", ("not what a trial alone gets",)),
+        (NeedsTwo, "batches of any size", ("batches of one image", "not finite")),
+        (Counts, "checkpoint", ("training ends elsewhere", "keep what changes in state")),
+        (Draws, "seeds reproduce", ("ask for random draws with noise",)),
+        (CountsInItsModule, "seeds reproduce", ("two runs of one seed end elsewhere",)),
+        (OwnDraws, "seeds reproduce", ("give every draw generator=generator",)),
+        (Climbs, "loss falls", ("from 2.", "sign of a gradient")),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:std\\(\\). degrees of freedom")
+def test_each_check_catches_what_it_is_for(learner, check, words):
+    found = run_check("algorithm", check, make_subject(REGISTRY, learner()))
+    assert found.state == "failed", found
+    for word in words:
+        assert word in found.said, found.said
+
+
+def test_what_a_learner_declares_is_not_held_against_it():
+    @dataclass(frozen=True)
+    class Declared(Reads):
+        capabilities = Capabilities(capturable=False, vectorizable=False, deterministic=False)
+
+    results = dict(run_checks("algorithm", make_subject(REGISTRY, Declared())))
+    skipped = {name for name, found in results.items() if found.state == "skipped"}
+    assert skipped >= {"no reads to the host", "replicas equal the single run", "checkpoint"}
+    assert not [found.said for found in results.values() if found.state == "failed"]
+
+
+def test_after_a_first_failure_the_rest_is_not_made():
+    results = dict(run_checks("algorithm", make_subject(REGISTRY, ReturnsNothing())))
+    assert [found.state for found in results.values()] == ["failed"] + ["skipped"] * 12
+
+
+def test_a_failed_check_fails_a_test():
+    class TestClimbs(LearnerTests):
+        learner = Climbs
+
+    TestClimbs().test_checkpoint()
+    with pytest.raises(pytest.fail.Exception, match="sign of a gradient"):
+        TestClimbs().test_loss_falls_on_digits()
+
+
+class Narrow(Mlp):
+    name = "narrow"
+
+    @property
+    def widths(self):
+        return (1,)
+
+
+class Halved(Dense):
+    """A dense block whose hand-written update is half of what it should be."""
+
+    def gradients(self, blocks, params, activities, errors):
+        found = super().gradients(blocks, params, activities, errors)
+        return {name: each / 2 for name, each in found.items()}
+
+
+class Wrong(Mlp):
+    name = "wrong"
+
+    def build(self, input_shape, classes, activation, *, separate=False):
+        blocks = [Halved(64, 16), Dense(16, classes)]
+        return Network(blocks, activation, separate=separate)
+
+
+@pytest.mark.parametrize(
+    "network, check, words",
+    [
+        (Narrow, "layers as declared", ("widths says (1,)", "make them agree")),
+        (Wrong, "gradients", ("'weight.1'", "is not that of forward")),
+    ],
+)
+def test_a_network_that_is_not_what_it_says(network, check, words):
+    found = run_check("network", check, make_subject(REGISTRY, network()))
+    for word in words:
+        assert word in found.said, found.said
+
+
+class BadImages(Dataset):
+    name = "bad-images"
+    shape = (4, 4)
+    labels = ("a", "b")
+    examples = (60, 10)
+    validation = 20
+
+    def load(self, data_dir):
+        x = torch.arange(70).view(-1, 1, 1).expand(70, 4, 4).to(torch.uint8)
+        y = torch.arange(70) % 2
+        return self.spoil(x, y)
+
+    def spoil(self, x, y):
+        return Images(x[:60], y[:60], x[60:], y[60:])
+
+
+class Floats(BadImages):
+    def spoil(self, x, y):
+        return super().spoil(x / 255, y)
+
+
+class FromOne(BadImages):
+    def spoil(self, x, y):
+        return super().spoil(x, y + 1)
+
+
+class Fewer(BadImages):
+    def spoil(self, x, y):
+        return Images(x[:50], y[:50], x[60:], y[60:])
+
+
+class Shuffled(BadImages):
+    def spoil(self, x, y):
+        order = torch.randperm(70)
+        return super().spoil(x[order], y[order])
+
+
+class Meaningless(BadImages):
+    def spoil(self, x, y):
+        return super().spoil(0 * x, y)
+
+
+@pytest.mark.parametrize(
+    "dataset, check, words",
+    [
+        (Floats, "images as declared", ("torch.float32", "give torch.uint8")),
+        (FromOne, "images as declared", ("labels go from 1 to 2", "classes from 0")),
+        (Fewer, "images as declared", ("(50, 4, 4)", "(60, 4, 4)")),
+        (Shuffled, "the same every time", ("loading twice gives other images",)),
+        (Meaningless, "can be learned", ("belongs to its image",)),
+    ],
+)
+def test_a_dataset_that_is_not_what_it_says(dataset, check, words):
+    found = run_check("dataset", check, make_subject(REGISTRY, dataset()))
+    for word in words:
+        assert word in found.said, found.said
+
+
+@dataclass(frozen=True)
+class Elsewhere(Learner):
+    """Defined on nothing."""
+
+    name = "elsewhere"
+    beta: float = parameter(0.5, help="β")
+
+    def refuses(self, network, activation):
+        return "it is defined on nothing"
+
+    def updates(self, step):
+        return Updates()
+
+
+def test_what_cannot_be_checked_is_a_sentence():
+    with pytest.raises(RequestError, match="defined on nothing; give --network or --activation"):
+        make_subject(REGISTRY, Elsewhere())
+    (tanh,) = REGISTRY.axis("activation", "tanh")
+    with pytest.raises(RequestError, match="activation 'tanh' cannot be checked"):
+        make_subject(REGISTRY, tanh)
+
+
+def test_the_command_says_what_it_found_and_its_code_whether_all_is_well(credbench, tmp_path):
+    ran = credbench("check", "backprop")
+    assert "passed   loss falls: from" in ran.stdout and "0 failed" in ran.stdout
+    plugin = tmp_path / "up.py"
+    plugin.write_text(
+        "from credbench.algorithms.backprop import Backprop\nfrom credbench import Updates\n"
+        "class Up(Backprop):\n    name = 'up'\n    def updates(self, step):\n"
+        "        made = super().updates(step)\n"
+        "        return Updates({k: -v for k, v in made.params.items()}, logits=made.logits)\n"
+    )
+    ran = credbench("check", "up,digits", "--plugin", plugin, "--format", "json", code=1)
+    up, digits = json.loads(ran.stdout)
+    failed = [each["check"] for each in up["checks"] if each["state"] == "failed"]
+    assert failed == ["loss falls"] and up["algorithm"] == "up"
+    assert (digits["kind"], {each["state"] for each in digits["checks"]}) == ("dataset", {"passed"})
+    assert "did you mean 'backprop'" in credbench("check", "bakprop", code=2).stderr
+    ran = credbench("check", "target-prop", "-n", "res-mlp", code=2)
+    assert "give --network" in ran.stderr and ran.stderr.count("\n") == 1
