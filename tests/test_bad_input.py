@@ -106,12 +106,18 @@ def test_binary_files(credbench, tmp_path):
     refused(credbench("run", file, code=2), "my.yaml", "broken YAML")
 
 
+def rule(declaration, dataclass=False):
+    """A plugin with one thing declared as it is given."""
+    above = "from dataclasses import dataclass\n@dataclass(frozen=True)\n" if dataclass else ""
+    return (
+        f"from credbench.algorithms.backprop import Backprop\n{above}"
+        f"class Mine(Backprop):\n    name = 'mine'\n    {declaration}\n"
+    )
+
+
 @pytest.mark.parametrize(
     "source, words",
     [
-        ("import nothing_of_this_name", ("failed to import", "ModuleNotFoundError")),
-        ("x = (", ("failed to import", "SyntaxError")),
-        ("raise SystemExit(3)", ("failed to import", "SystemExit: 3")),
         ("x = 1", ("defines no component",)),
         (
             "from credbench import Learner\nclass Mine(Learner):\n    name = 'mine'\n",
@@ -129,6 +135,20 @@ def test_binary_files(credbench, tmp_path):
             "from credbench.algorithms.backprop import Backprop\n"
             "class Mine(Backprop):\n    name = 'dfa'\n",
             ("two algorithms are named 'dfa'", "feedback_alignment.py", "plugin.py"),
+        ),
+        (rule("capabilities = None"), ("has capabilities None", "credbench.Capabilities")),
+        (rule("kind = 'wizard'"), ("has the kind 'wizard'", "expected one of algorithm,")),
+        (rule("name = 5"), ("class Mine", "has the name 5", "as in 'my-rule'")),
+        (rule("name = 'a,b'"), ("has the name 'a,b'",)),
+        (rule("name = 'all'"), ("'all' is taken",)),
+        (rule("phases = 'train'"), ("has phases 'train'", "a tuple of words")),
+        (rule("phases = ()"), ("has phases ()", "a tuple of words")),
+        (rule("paper = 1909"), ("has paper 1909", "expected a string")),
+        (rule("x: float", True), ("declares 'x' without a default", "parameter(default, help=…)")),
+        (rule("name: str = 'mine'", True), ("declares 'name' as a hyper-parameter", "ClassVar")),
+        (
+            "from credbench import Component\nclass Mine(Component):\n    name = 'mine'\n",
+            ("has the kind 'component'", "derive it from credbench.Learner"),
         ),
     ],
 )

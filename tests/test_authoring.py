@@ -1,0 +1,44 @@
+"""`credbench new`: what it writes runs as it stands, and its test passes."""
+
+import subprocess
+import sys
+
+import pytest
+
+def test_what_is_written_runs_together_and_its_tests_pass(credbench, tmp_path):
+    given = []
+    for kind, option in {"algorithm": "-a", "dataset": "-d", "network": "-n"}.items():
+        ran = credbench("new", kind, f"my-{kind}", "--output", "mine")
+        plugin = f"mine/my_{kind}.py"
+        assert ran.stdout.splitlines()[:2] == [plugin, f"mine/test_my_{kind}.py"]
+        assert f"credbench check my-{kind} --plugin {plugin}" in ran.stdout
+        source = (tmp_path / plugin).read_text(encoding="utf-8")
+        assert "$" not in source and f"class My{kind.capitalize()}(" in source
+        given += [option, f"my-{kind}", "--plugin", plugin]
+    credbench("run", *given, "-s", "1", "-e", "1", "--no-timing", "--device", "cpu")
+    tests = [sys.executable, "-m", "pytest", "-q", "-W", "error", "mine"]
+    tested = subprocess.run(tests, cwd=tmp_path, capture_output=True, text=True)
+    assert tested.returncode == 0 and "18 passed" in tested.stdout, tested.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("algorithm", "dfa"), ("algorithm named 'dfa' already", "another name")),
+        (("algorithm", "5-rules"), ("name '5-rules'", "as in 'my-rule'")),
+        (("algorithm", "a b"), ("name 'a b'",)),
+        (("algorithm", "class"), ("name 'class'",)),
+        (("algorithm", "json"), ("json.py would hide the Python module",)),
+        (("optimizer", "mine"), ("new optimizer", "algorithm, dataset, network")),
+        (("algoritm", "mine"), ("'algoritm'", "did you mean 'algorithms'")),
+        (("algorithm", "there"), ("there.py is there already",)),
+        (("network", "mine", "--output", "there.py"), ("cannot be written to",)),
+    ],
+)
+def test_what_cannot_be_written_is_a_sentence(arguments, words, credbench, tmp_path):
+    (tmp_path / "there.py").write_text("mine\n")
+    ran = credbench("new", *arguments, code=2)
+    (line,) = ran.stderr.splitlines()
+    for word in words:
+        assert word in line, line
+    assert [path.name for path in tmp_path.iterdir()] == ["there.py"]

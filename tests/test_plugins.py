@@ -1,0 +1,141 @@
+"""The ways in: a file given by path, one in a room, an installed package; and what goes wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RULE = (
+    "from credbench.algorithms.backprop import Backprop\nclass Mine(Backprop):\n    name = {!r}\n"
+)
+
+
+def algorithms(ran):
+    return {entry["name"] for entry in json.loads(ran.stdout)["algorithms"]}
+
+
+LIST = ("list", "algorithms", "--format", "json")
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        ("import nothing_of_this_name", "ModuleNotFoundError: No module named"),
+        ("x = (", "SyntaxError: '(' was never closed"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_plugin_that_fails_to_import_is_named_and_the_rest_goes_on(
+    credbench, tmp_path, source, words
+):
+    (tmp_path / "broken.py").write_text(source)
+    (tmp_path / "whole.py").write_text(RULE.format("whole"))
+    ran = credbench(*LIST, "--plugin", "broken.py", "--plugin", "whole.py")
+    assert {"whole", "backprop"} <= algorithms(ran)
+    (line,) = ran.stderr.splitlines()
+    assert "broken.py failed to import: " in line and words in line
+    ran = credbench("run", "-a", "whole", "--dry-run", "--plugin", "broken.py", code=2)
+    first, second = ran.stderr.splitlines()
+    assert "broken.py" in first and "unknown algorithm 'whole'" in second
+
+
+def test_two_plugins_of_one_name_are_both_named(credbench, tmp_path):
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text(RULE.format("same"))
+    ran = credbench("list", "--plugin", "one.py", "--plugin", "two.py", code=2)
+    (line,) = ran.stderr.splitlines()
+    assert "two algorithms are named 'same'" in line
+    assert "one.py" in line and "two.py" in line
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the package, and a way to run its command: files may be dropped into its rooms."""
+    site = tmp_path / "site"
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "benchmark", site / "credbench", ignore=skipped)
+    for room in ("algorithms", "datasets"):
+        shutil.copytree(ROOT / room, site / "credbench" / room, ignore=skipped)
+
+    def run(*arguments, code=0):
+        ran = subprocess.run(
+            [sys.executable, "-c", "from credbench.cli import main; main()", *arguments],
+            cwd=tmp_path, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(site)},
+        )  # fmt: skip
+        assert ran.returncode == code, ran.stderr
+        assert "Traceback" not in ran.stderr
+        return ran
+
+    return site / "credbench", run
+
+
+def test_a_file_in_a_room_is_found_and_a_broken_one_stops_nothing(copy):
+    package, run = copy
+    rooms = package / "algorithms"
+    (rooms / "mine.py").write_text(RULE.format("mine"))
+    (rooms / "test_mine.py").write_text("raise RuntimeError('a test is no component')")
+    assert "mine" in algorithms(run(*LIST))
+    assert run(*LIST).stderr == ""
+    assert "mine" in algorithms(run(*LIST, "--plugin", str(rooms / "mine.py")))  # one file, twice
+    (rooms / "backprop.py").write_text("x = (")
+    (package / "datasets" / "odd.py").write_text(
+        "from credbench.datasets.digits import Digits\n"
+        "class Odd(Digits):\n    name = 'odd'\n    source = 5\n"
+    )
+    ran = run(*LIST)
+    assert {"dfa", "rec-lra"} <= algorithms(ran) and "backprop" not in algorithms(ran)
+    lines = ran.stderr.splitlines()
+    assert any("backprop.py was left out: SyntaxError" in line for line in lines)
+    assert any("left out: dataset 'odd'" in line and "source 5" in line for line in lines)
+
+
+def test_an_installed_package_joins_in(tmp_path, credbench):
+    """As the README shows it; a second entry point leads nowhere, and is named."""
+    pytest.importorskip("setuptools", minversion="77")
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "my-rules"\nversion = "1"\n'
+        '[project.entry-points."credbench.algorithms"]\n'
+        'packaged = "my_rules.packaged"\nlost = "my_rules.lost"\nempty = "my_rules.constants"\n'
+    )
+    package = source / "my_rules"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "constants.py").write_text("HALF = 0.5\n")
+    (package / "packaged.py").write_text("from .constants import HALF\n" + RULE.format("packaged"))
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
+               "--target", site, source]  # fmt: skip
+    installed = subprocess.run(command, capture_output=True, text=True)
+    assert installed.returncode == 0, installed.stderr
+    ran = credbench(*LIST, PYTHONPATH=str(site))
+    assert "packaged" in algorithms(ran)
+    lost, empty = sorted(ran.stderr.splitlines(), reverse=True)
+    assert "my_rules.lost" in lost and "ModuleNotFoundError" in lost
+    assert "my_rules.constants" in empty and "defines no component" in empty
+
+
+def test_a_change_beside_a_plugin_is_one_of_its_own(credbench, tmp_path):
+    (tmp_path / "constants.py").write_text("from deeper import HALF\n")
+    (tmp_path / "deeper.py").write_text("HALF = 0.5\n")
+    (tmp_path / "stranger.py").write_text("x = 1\n")
+    (tmp_path / "mine.py").write_text("from constants import HALF\n" + RULE.format("mine"))
+
+    def stale():
+        ran = credbench("status", "--plugin", "mine.py", "--format", "json")
+        return json.loads(ran.stdout)[0]["stale"]
+
+    credbench("run", "-a", "mine", "-s", "1", "-e", "1", "-n", "mlp[hidden=4]", "--no-timing",
+              "--plugin", "mine.py", "--device", "cpu")  # fmt: skip
+    (tmp_path / "stranger.py").write_text("x = 2\n")
+    (tmp_path / "deeper.py").write_text("HALF = 0.5  # a comment\n")
+    assert stale() == 0
+    (tmp_path / "deeper.py").write_text("HALF = 0.25\n")
+    assert stale() == 1
