@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench import environment
-from credbench.commands import check_format, show, warn
+from credbench.commands import check_format, is_outdated, is_stale, show, warn
+from credbench.errors import RequestError
 from credbench.experiment import setting_of
 from credbench.gathering import UNREADABLE, Loaded, left_out, records_of, rows_of, timing_records
 from credbench.registry import Registry
@@ -20,12 +21,26 @@ if TYPE_CHECKING:
     from credbench.report.claims.tables import Findings, Verdicts
 
 
-def print_claims(registry: Registry, results_dir: Path, ids: Sequence[str], format: str) -> None:
+_USUAL = Path("results")
+
+
+def print_claims(
+    registry: Registry, results_dir: Path | None, ids: Sequence[str], format: str
+) -> None:
     """Print the verdict on each claim asked for, or on all, and the numbers behind them.
 
-    Raises `RequestError` for a claim that there is none of.
+    Without a folder of results given, the usual one's; where that is not there either, only what
+    is counted is decided. Raises `RequestError` for a claim that there is none of, and for a
+    folder given that is not there.
     """
     check_format(format)
+    if results_dir is not None and not results_dir.is_dir():
+        raise RequestError(
+            f"--results-dir {results_dir} is not a folder: give one that 'credbench run' wrote to"
+        )
+    results_dir = results_dir or _USUAL
+    if not results_dir.is_dir():
+        warn([f"there is no folder {results_dir}/ here, so no records decide: give --results-dir"])
     found = [Loaded(Store(results_dir, name)) for name in experiments(results_dir)]
     problems: list[str] = []
     verdicts, numbers = verdict_tables(registry, found, results_dir, problems, ids)
@@ -51,7 +66,10 @@ def verdict_tables(
     from credbench.report.claims.verdict import judge
 
     claims = read_claims(registry, ids)
-    timings = [*_alone(found), *_in_turns(results_dir / "timing", problems)]
+    timings = [
+        *_alone(found, registry),
+        *_in_turns(results_dir / "timing", registry, problems),
+    ]
     evidence = _evidence(registry, found, timings, claims)
     verdicts = [judge(claim, evidence) for claim in claims]
     used = {id for each in verdicts for judged in each.deciding for id in judged.finding.ids}
@@ -74,15 +92,12 @@ def _evidence(
         for spec in criterion.needs.asked.get("dataset", ())
     }
     rows = rows_of(found, registry, lambda t: parse_axis(t["dataset"])[0].name in about)
-    machines = {
-        key: environment.describe_machine(where)
-        for each in found
-        for key, where in each.store.environments().items()
-    }
-    return Evidence(rows, records_of(found), timings, registry, machines)
+    records = records_of(found, registry)
+    stale = frozenset(id for id, record in records.items() if is_stale(record, registry))
+    return Evidence(rows, records, timings, registry, stale)
 
 
-def _alone(found: Sequence[Loaded]) -> list[Timed]:
+def _alone(found: Sequence[Loaded], registry: Registry) -> list[Timed]:
     """Return the timing runs that `credbench run` makes at its end, in seconds an epoch."""
     timed = []
     for each in found:
@@ -91,18 +106,26 @@ def _alone(found: Sequence[Loaded]) -> list[Timed]:
         for (*setting, device), record in each.store.timings().items():
             trial, where = settings.get(tuple(setting)), known.get(record["environment"])
             if trial is not None and where is not None:
-                timed.append(_timed(trial, record["epoch_seconds"], where, device, ""))
+                stale = is_outdated(trial["algorithm"], record["source"], registry)
+                timed.append(_timed(trial, record["epoch_seconds"], where, device, "", stale))
     return timed
 
 
-def _in_turns(folder: Path, problems: list[str]) -> list[Timed]:
+def _in_turns(folder: Path, registry: Registry, problems: list[str]) -> list[Timed]:
     """Return what `credbench time` measured of one replica, in seconds a step of every phase."""
     timed = []
     for path, record in timing_records(folder, problems):
         try:
             where = record["environment"]
             timed += [
-                _timed(row["trial"], row["seconds"]["step"], where, where["device"], str(path))
+                _timed(
+                    row["trial"],
+                    row["seconds"]["step"],
+                    where,
+                    where["device"],
+                    str(path),
+                    is_outdated(row["trial"]["algorithm"], row["source"], registry),
+                )
                 for row in record["rows"]
                 if row.get("replicas") == 1 and "step" in row.get("seconds", {})
             ]
@@ -117,17 +140,21 @@ def _timed(
     where: Mapping[str, Any],
     device: Any,
     turn: str,
+    stale: bool,
 ) -> Timed:
     from credbench.report.claims.evidence import Timed
 
     arguments = {axis: _text(value) for axis, value in trial.items() if axis not in _NOT_OF_PACE}
     arguments.setdefault("dtype", "float32")
     machine = environment.describe_machine(dict(where))
-    return Timed(arguments, tuple(map(float, seconds)), str(device), machine, turn)
+    return Timed(arguments, tuple(map(float, seconds)), str(device), machine, turn, stale)
 
 
 _NOT_OF_PACE = ("epochs", "seed", "tuning")
 
 
 def _text(value: Any) -> str:
-    return "none" if value is None else str(value)
+    """Return an argument as rows spell it."""
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -542,7 +542,7 @@ def claims(
     """
     from credbench.claiming import print_claims
 
-    print_claims(_registry(plugin), results_dir or Path("results"), claim or [], format)
+    print_claims(_registry(plugin), results_dir, claim or [], format)
 
 
 @app.command()

@@ -356,9 +356,10 @@ def origins_of(
     commands = dict.fromkeys(f"Command: {e['command']}" for e in found)
     if len(found) < len(used):
         hardware["Hardware of some trials: not on record, its file is missing or changed."] = None
-    stale = sum(_state(records[id], registry) == "stale" for id in planned if id in records)
+    stale = sum(is_stale(records[id], registry) for id in planned if id in records)
     if stale:
-        commands[f"{stale} trials are stale: made by another version of their algorithm."] = None
+        counted = f"{stale} trial is" if stale == 1 else f"{stale} trials are"
+        commands[f"{counted} stale: made by another version of their algorithm."] = None
     settings = {setting_of(planned[id]) for id in planned if id in records}
     loads = _loads([t for key, t in timings.items() if key[:-1] in settings], store)
     origins = origin_notes([records[id] for id in planned if id in records])
@@ -459,8 +460,16 @@ def tally(store: Store, records: Mapping[str, Record], registry: Registry) -> di
 def _state(record: Record | None, registry: Registry) -> str:
     if record is None:
         return "missing"
-    name = parse_axis(record["trial"]["algorithm"])[0].name
+    return "stale" if is_stale(record, registry) else str(record["status"])
+
+
+def is_stale(record: Record, registry: Registry) -> bool:
+    """Return whether a record was made by another version of its algorithm."""
+    return is_outdated(record["trial"]["algorithm"], record["source"], registry)
+
+
+def is_outdated(algorithm: str, source: str, registry: Registry) -> bool:
+    """Return whether an algorithm, spelled as in records, now has another source than this hash."""
+    name = parse_axis(algorithm)[0].name
     known = name in registry.names("algorithm")
-    if known and record["source"] != source_hash(registry.get("algorithm", name)):
-        return "stale"
-    return str(record["status"])
+    return known and source != source_hash(registry.get("algorithm", name))

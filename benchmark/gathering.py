@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench.commands import origins_of
+from credbench.commands import is_stale, origins_of
 from credbench.registry import Registry
 from credbench.store import Record, Store, frame
 
@@ -32,12 +32,19 @@ class Loaded:
         return origins_of(self.store, planned, self.records, registry)
 
 
-def records_of(found: Sequence[Loaded]) -> dict[str, Record]:
-    """Return the records of experiments by id; of a trial the finished one counts."""
+def records_of(found: Sequence[Loaded], registry: Registry) -> dict[str, Record]:
+    """Return the records of experiments by id.
+
+    Of a trial the finished one counts, of several the one by its algorithm's present version.
+    """
     records: dict[str, Record] = {}
+
+    def rank(record: Record) -> tuple[bool, bool]:
+        return record["status"] == "done", not is_stale(record, registry)
+
     for each in found:
         for id, record in each.records.items():
-            if records.get(id, {}).get("status") != "done":
+            if id not in records or rank(record) > rank(records[id]):
                 records[id] = record
     return records
 
@@ -55,7 +62,9 @@ def rows_of(
     for each in found:
         planned |= {id: trial for id, trial in each.planned.items() if wanted(trial)}
         timings |= each.store.timings()
-    return summarise(frame(planned, records_of(found), timings), registry) if planned else []
+    return (
+        summarise(frame(planned, records_of(found, registry), timings), registry) if planned else []
+    )
 
 
 def timing_records(folder: Path, problems: list[str]) -> Iterator[tuple[Path, Record]]:

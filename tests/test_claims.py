@@ -1,6 +1,7 @@
 """Every kind of test of a claim, from its definition, on records made up."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -10,6 +11,7 @@ from credbench.experiment import setting_of
 from credbench.report.claims.evidence import Evidence, Timed
 from credbench.report.claims.ledger import make_claim
 from credbench.report.claims.sooner import first_at
+from credbench.report.claims.tables import Findings
 from credbench.report.claims.verdict import judge
 from credbench.report.summary import summarise
 from credbench.store import frame
@@ -29,11 +31,11 @@ def beats(second="backprop", below=0, **given):
     return {"kind": "difference", "first": "rec-lra", "second": second, "below": below} | given
 
 
-def evidence(records, timed=(), machines=None, runs=()):
+def evidence(records, timed=(), stale=()):
     known = {each["id"]: each for each in records}
     planned = {id: each["trial"] for id, each in known.items()}
-    found = summarise(frame(planned, known, dict(runs)), REGISTRY) if planned else []
-    return Evidence(found, known, timed, REGISTRY, machines or {})
+    found = summarise(frame(planned, known, {}), REGISTRY) if planned else []
+    return Evidence(found, known, timed, REGISTRY, frozenset(stale))
 
 
 def verdict(asked, records, **given):
@@ -206,6 +208,26 @@ def test_more_seeds_are_asked_for_by_the_run_that_adds_them():
     assert answer.command.startswith("credbench run -a rec-lra,backprop --tuned -d mnist")
 
 
+def test_records_of_another_version_are_shown_and_decide_nothing():
+    records = duel(LOW, HIGH)
+    found = verdict(claim(beats()), records, stale=[records[0]["id"]])
+    assert found.word == "undecided"
+    (judged,) = found.answers[0].judged
+    assert judged.finding.lacks == ("stale: made by another version of its algorithm",)
+    assert judged.finding.value < 0 and found.answers[0].missing.startswith("nearest: stale")
+    alone = verdict(claim(level(below=3)), seeds("backprop", HIGH), stale=[records[3]["id"]])
+    assert alone.word == "undecided" and alone.answers[0].judged[0].finding.value > 2
+
+
+def test_what_is_below_one_point_is_said_in_the_singular():
+    def says(bound):
+        (criterion,) = claim(beats(below=bound)).criteria
+        return criterion.says
+
+    assert says(1) == "rec-lra's test error less backprop's is below 1 point"
+    assert says(0.5).endswith("is below 0.5 points")
+
+
 def level(**given):
     return {"kind": "level", "algorithm": "backprop"} | given
 
@@ -230,6 +252,17 @@ def test_a_level_is_that_of_the_best_setting_on_validation():
     ]
     (judged,) = verdict(claim(level(below=1.5)), records).deciding
     assert judged.word == "contradicted" and judged.finding.value == pytest.approx(2.1)
+
+
+def test_a_level_is_that_of_the_longest_run_of_a_setting():
+    """The shorter one, however good on validation, was one look on the way."""
+    short = seeds("backprop", LOW, validation=1.0)
+    longer = seeds("backprop", HIGH, validation=2.0, epochs=5)
+    (judged,) = verdict(claim(level(below=1.5)), [*short, *longer]).deciding
+    assert judged.word == "contradicted" and judged.finding.scale.startswith("5 epochs")
+    other = seeds("backprop", LOW, validation=1.0, init="gaussian[sigma=0.1]")
+    (judged,) = verdict(claim(level(below=1.5)), [*other, *longer]).deciding
+    assert judged.word == "supported"
 
 
 def curves(algorithm, *errors, seconds=1.0, **given):
@@ -263,12 +296,47 @@ def test_the_first_epoch_at_a_level():
         (FAST, SLOW, "supported", -1), (SLOW, FAST, "contradicted", 1),
         (FAST, FAST, "undecided", 0), (([9, 5, 5], [9, 9, 5], [5, 5, 5]), FAST, "undecided", 0),
         (FAST, NEVER, "supported", -2), (NEVER, FAST, "contradicted", 2),
-        (NEVER, NEVER, "undecided", 0),
+        (NEVER, ([9, 9, 9], *FAST[:2]), "undecided", None),
     ],
 )  # fmt: skip
 def test_sooner_in_epochs(first, second, word, value):
     found = verdict(claim(sooner()), [*curves("rec-lra", *first), *curves("backprop", *second)])
     assert found.word == word and found.deciding[0].finding.value == pytest.approx(value)
+
+
+def numbers_of(found):
+    """The number, and what it is made from, of every finding that is shown."""
+    return [tuple(cells[4:6]) for cells in Findings([found]).cells()]
+
+
+def test_numbers_of_trials_that_never_come_down_are_bounds():
+    def shown(first, second):
+        return numbers_of(verdict(claim(sooner()), [*curves("rec-lra", *first),
+                                                    *curves("backprop", *second)]))  # fmt: skip
+
+    assert shown(FAST, NEVER) == [("≤ -2.0 (≤ -2.0) epochs", "2.0 against ≥ 4.0")]
+    assert shown(NEVER, FAST) == [("≥ 2.0 (≥ 2.0) epochs", "≥ 4.0 against 2.0")]
+    both = (FAST[0], *NEVER[:2]), NEVER
+    assert shown(*both) == [("open on both sides", "≥ 3.3 against ≥ 4.0")]
+    found = verdict(claim(sooner()), [*curves("rec-lra", *FAST), *curves("backprop", *NEVER)])
+    (row,) = Findings([found]).dicts()
+    assert (row["sign"], row["value"], row["low"], row["high"]) == ("≤", -2, None, -2)
+
+
+def test_where_neither_comes_down_no_number_is_shown():
+    never = [*curves("rec-lra", *NEVER), *curves("backprop", *NEVER)]
+    found = verdict(claim(sooner()), never)
+    (answer,) = found.answers
+    assert answer.missing == "nearest: neither rec-lra nor backprop comes down to 5 % in any trial"
+    assert answer.command.endswith("-e 6 -s 0,1,2")  # the same for longer
+    assert numbers_of(found) == [("—", answer.missing)]
+    assert [row["value"] for row in Findings([found]).dicts()] == [None]
+    reached = [
+        *curves("rec-lra", *FAST, network="mlp[hidden=8]"),
+        *curves("backprop", *SLOW, network="mlp[hidden=8]"),
+    ]
+    both = verdict(claim(sooner(), network=["mlp", "mlp[hidden=8]"]), [*never, *reached])
+    assert both.word == "supported" and len(numbers_of(both)) == 1
 
 
 def test_a_trial_that_never_comes_down_is_only_known_to_take_longer():
@@ -285,40 +353,58 @@ def test_a_trial_that_never_comes_down_is_only_known_to_take_longer():
     assert answer.command.endswith("-e 8 -s 0,1,2")
 
 
-def runs(records, seconds):
-    """Timing runs of the settings of records, as a store returns them."""
-    return {
-        (*setting_of(each["trial"]), "cpu"): {"epoch_seconds": [seconds] * 3, "source": "s"}
-        for each in records
-    }
+def runs(records, seconds, machine="m", **given):
+    """Timing runs of the settings of records, one of each."""
+    trials = {setting_of(each["trial"]): each["trial"] for each in records}
+    return [
+        Timed(
+            {k: "none" if v is None else str(v) for k, v in trial.items()
+             if k not in ("epochs", "seed", "tuning")},
+            (seconds,) * 3, given.get("device", "cpu"), machine, "", given.get("stale", False),
+        )
+        for trial in trials.values()
+    ]  # fmt: skip
 
 
 def test_seconds_are_epochs_at_the_pace_of_a_timing_run():
     first, second = curves("rec-lra", *FAST), curves("backprop", *SLOW)
-    paced = runs(first, 4.0) | runs(second, 2.0)
-    machines = {"here": "a machine"}
-    found = verdict(claim(sooner("seconds")), [*first, *second], runs=paced, machines=machines)
+    paced = [*runs(first, 4.0), *runs(second, 2.0)]
+    found = verdict(claim(sooner("seconds")), [*first, *second], timed=paced)
     assert found.word == "contradicted"
     assert found.deciding[0].finding.value == pytest.approx(2 * 4 - 3 * 2)
-    untimed = verdict(claim(sooner("seconds")), [*first, *second], machines=machines)
+    untimed = verdict(claim(sooner("seconds")), [*first, *second])
     (answer,) = untimed.answers
     assert untimed.word == "undecided" and answer.judged[0].finding.value == -1
     assert answer.missing.startswith("nearest: no timing run")
 
 
-def test_seconds_of_unlike_machines_are_not_compared():
+@pytest.mark.parametrize("given", [{"stale": True}, {"device": "cuda"}])
+def test_timing_of_another_version_or_device_is_none(given):
+    first, second = curves("rec-lra", *FAST), curves("backprop", *SLOW)
+    paced = [*runs(first, 4.0, **given), *runs(second, 2.0)]
+    found = verdict(claim(sooner("seconds")), [*first, *second], timed=paced)
+    assert found.answers[0].missing.startswith("nearest: no timing run")
+
+
+def test_the_machine_that_counts_is_that_of_the_timing_runs():
+    """Where trials trained does not matter, nor what else their settings were timed on."""
     first, second = curves("rec-lra", *FAST), curves("backprop", *SLOW)
     for each in second:
         each["environment"] = "there"
-    found = verdict(
-        claim(sooner("seconds")), [*first, *second], runs=runs([*first, *second], 1.0),
-        machines={"here": "a machine", "there": "another"},
-    )  # fmt: skip
-    assert found.answers[0].judged[0].finding.lacks == ("seconds on unlike machines",)
+    apart = [*runs(first, 4.0, "old"), *runs(second, 2.0, "new")]
+    found = verdict(claim(sooner("seconds")), [*first, *second], timed=apart)
+    (judged,) = found.answers[0].judged
+    assert found.word == "undecided" and judged.finding.lacks == ("timing runs on unlike machines",)
+    both = [*runs(second, 0.1, "another"), *apart, *runs(first, 4.0, "new")]
+    found = verdict(claim(sooner("seconds")), [*first, *second], timed=both)
+    assert found.word == "contradicted"
+    assert found.deciding[0].finding.value == pytest.approx(2 * 4 - 3 * 2)
+    assert found.deciding[0].finding.scale.endswith(", timed on new")
 
 
 def timed(algorithm, *seconds, device="cuda", turn="one", network="mlp", **given):
-    trial = record(algorithm, 0, 1.0, network=network)["trial"]
+    trial = record(algorithm, 0, 1.0, network=network, optimizer=given.get("optimizer", "adam"))
+    trial = trial["trial"]
     arguments = {k: "none" if v is None else str(v) for k, v in trial.items()}
     return Timed(arguments | {"dtype": "float32"}, seconds, device, given.get("machine", "m"), turn)
 
@@ -362,6 +448,51 @@ def test_the_fastest_variant_stands_for_an_algorithm_and_machines_do_not_mix():
     )  # fmt: skip
     (judged,) = found.deciding
     assert judged.finding.algorithms[0] == "rec-lra[gap=1]" and judged.word == "supported"
+    assert judged.finding.scale == "3 repeats on m, the fastest of 2 variants"
+
+
+def test_choosing_the_fastest_variant_is_corrected_for():
+    mine, other = [1.0, 1.0, 1.2], [1.3, 1.2, 1.3]
+    one = pace(timed("rec-lra", *mine), timed("backprop", *other))
+    assert one.word == "supported" and one.deciding[0].p_holds > 0.025
+    slower = [timed(f"rec-lra[gap={k}]", 1.4, 1.3, 1.5) for k in (1, 2)]
+    found = pace(timed("rec-lra", *mine), *slower, timed("backprop", *other))
+    assert found.deciding[0].p_holds == pytest.approx(3 * one.deciding[0].p_holds)
+    assert found.word == "undecided"
+
+
+def test_that_the_fastest_variant_is_slower_has_to_hold_for_every_variant():
+    other = timed("backprop", 1.0, 1.1, 1.0)
+    slow, near = timed("rec-lra", 3.0, 3.1, 3.0), timed("rec-lra[gap=1]", 1.1, 1.0, 1.1)
+    assert pace(slow, other).word == "contradicted"
+    assert pace(slow, near, other).word == "undecided"
+
+
+def test_only_steps_of_one_optimizer_are_compared():
+    """Adam's step costs more than plain descent's, whatever the algorithm."""
+    plain = timed("rec-lra", 1.0, 1.1, 1.0, optimizer="sgd")
+    slow, other = timed("rec-lra", 3.0, 3.1, 3.0), timed("backprop", 2.0, 2.1, 2.0)
+    found = pace(plain, slow, other)
+    assert found.word == "contradicted" and len(found.deciding) == 1
+    assert pace(plain, other).answers[0].missing.startswith("no timing run")
+    tuned = timed("rec-lra", 1.0, 1.1, 1.0, optimizer="adam[lr=0.01]")
+    assert pace(tuned, other).word == "supported"
+
+
+def test_timing_of_another_version_does_not_decide_the_pace():
+    old = replace(timed("rec-lra", 1.0, 1.1, 1.0), stale=True)
+    (answer,) = pace(old, timed("backprop", 2.0, 2.1, 2.0)).answers
+    assert answer.word == "undecided" and answer.missing.startswith("nearest: stale")
+
+
+def test_the_claim_of_pace_is_said_in_words():
+    def says(bound):
+        (criterion,) = claim(PACE | {"below": bound}).criteria
+        return criterion.says
+
+    start = "an epoch of rec-lra, in its fastest variant, takes less than "
+    assert says(1) == f"{start}backprop's on cuda"
+    assert says(0.9) == f"{start}0.9 times backprop's on cuda"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from trials import seeds, write
 
 from credbench.cli import app
 from credbench.experiment import make_experiment
+from credbench.registry import source_hash
 from credbench.report.claims.ledger import KINDS, read_claims
 from credbench.report.claims.tables import SYMBOLS
 from credbench.report.claims.verdict import WORDS
@@ -124,7 +125,8 @@ def test_committed_records_say_what_their_readmes_report(committed):
 
 def test_numbers_behind_committed_verdicts_are_those_of_the_readmes(committed):
     rows = [row for row in committed["rows"] if row["claim"] == "fashion-mnist-beats-backprop"]
-    (row,) = (r for r in rows if r["place"] == "fashion-mnist, mlp[hidden=256x5], tanh")
+    deciding = [row for row in rows if not row["lacks"]]
+    (row,) = (r for r in deciding if r["place"] == "fashion-mnist, mlp[hidden=256x5], tanh")
     assert row["of"] == "11.45 against 10.69" and f"{row['value']:.2f}" == "0.76"
     assert row["finding_scale"] == "30 epochs, all 58,000 images, n = 3, tuned"
     short = [row for row in committed["rows"] if row["claim"] == "cifar10-near-backprop"]
@@ -145,20 +147,48 @@ def test_without_records_what_is_counted_is_decided_and_the_rest_says_what_is_mi
     assert numbers["fewer-parameters-imagenet"].startswith("24,407,272 ")
 
 
-def test_records_of_a_user_decide(credbench, tmp_path):
+def current(record):
+    """The record as its algorithm's present version would have made it."""
+    name = parse_axis(record["trial"]["algorithm"])[0].name
+    return record | {"source": source_hash(REGISTRY.get("algorithm", name))}
+
+
+def test_records_of_a_user_decide_unless_they_are_stale(credbench, tmp_path):
+    asked = "fashion-mnist-beats-backprop"
     given = {"dataset": "fashion-mnist", "network": "mlp[hidden=256x5]", "epochs": 30}
     ours, theirs = [10.0, 10.1, 10.2], [11.0, 11.3, 11.2]
     records = [*seeds("rec-lra", ours, **given), *seeds("backprop", theirs, **given)]
     write(tmp_path / "results", "mine", records)
-    shown = credbench("claims", "fashion-mnist-beats-backprop", "--format", "md").stdout
+    (table,) = json.loads(credbench("claims", asked, "--format", "json").stdout)
+    (row,) = table["rows"]
+    assert row["verdict"] == "undecided" and row["value"] < -1
+    assert row["lacks"].startswith("stale: made by another version")
+    write(tmp_path / "results", "now", list(map(current, records)))
+    shown = credbench("claims", asked, "--format", "md").stdout
     assert "| supported |" in shown and "-1.07 (" in shown
     assert "30 epochs, all 58,000 images, n = 3, untuned" in shown
-    assert "6 trials are stale" in shown
     write(tmp_path / "results", "short", seeds("fa", theirs, **given | {"epochs": 2}))
     (table,) = json.loads(
         credbench("claims", "fashion-mnist-beats-plausible", "--format", "json").stdout
     )
     assert {row["verdict"] for row in table["rows"]} == {"undecided"}
+
+
+def test_a_folder_of_results_that_is_not_there_is_told(credbench, tmp_path):
+    ran = credbench("claims", "--results-dir", "resluts", code=2)
+    assert "--results-dir resluts is not a folder" in ran.stderr
+    assert not ran.stdout and ran.stderr.count("\n") == 1
+    usual = credbench("claims", "fewer-parameters-cifar10")
+    assert "supported" in usual.stdout and "no folder results/" in usual.stderr
+    (tmp_path / "results").mkdir()
+    assert not credbench("claims", "fewer-parameters-cifar10").stderr
+
+
+def test_the_target_of_a_claim_about_a_device_is_made_on_it(credbench):
+    shown = credbench("claims", "faster-epochs", "--format", "md").stdout
+    assert "credbench reproduce timing --scale paper --device cuda" in shown
+    (claim,) = read_claims(REGISTRY, ["faster-epochs"])
+    options_of(f"credbench reproduce {claim.target} --scale paper --device cuda")
 
 
 def test_every_format_has_every_claim(credbench):
@@ -168,7 +198,7 @@ def test_every_format_has_every_claim(credbench):
     assert [row["claim"] for row in rows] == [asked[0], asked[1], asked[1]]
     assert "| fewer-parameters-cifar10 | " in shown["md"] and " | supported | " in shown["md"]
     assert shown["md"].count("\n| ---") == 2
-    assert shown["latex"].count(r"\begin{tabular}{l" + "p{0.15\\linewidth}" * 6) == 2
+    assert shown["latex"].count(r"\begin{longtable}{p{") == 2
 
 
 def test_an_unknown_claim_is_answered_with_the_nearest(credbench):

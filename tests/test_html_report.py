@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from credbench.registry import source_hash
-from credbench.report.html import render
+from credbench.report.html import render, sheet
 from credbench.report.lines import MOST_LINES, MOST_POINTS, panels
 from credbench.report.matrices import matrices
 from credbench.report.summary import Speller
@@ -114,6 +114,12 @@ def test_only_the_pages_own_script_and_style_may_run():
     assert policy.startswith("default-src 'none'")
 
 
+def test_a_percent_sign_stays_with_its_number():
+    shown = sheet(["error %"], [["2.3 (2.1 to 2.5) %", "9 % of it"]], 0, ["below 45 %"])
+    assert shown["cells"] == [["2.3 (2.1 to 2.5)\xa0%", "9\xa0% of it"]]
+    assert shown["notes"] == ["below 45\xa0%"] and shown["headings"] == ["error %"]
+
+
 def test_the_page_refers_to_nothing_outside():
     page = render({})
     assert not re.search(r"https?:|//\w+\.|@import|url\(|innerHTML|\beval\b|fetch\(", page)
@@ -122,7 +128,8 @@ def test_the_page_refers_to_nothing_outside():
 
 
 def test_published_numbers_stand_beside_measured_ones_where_there_are_any(tmp_path):
-    store(tmp_path, "one", [record("dfa", dataset="mnist"), record("lra-diff", dataset="mnist")])
+    known = {"dataset": "mnist", "network": "mlp[hidden=256x5]"}
+    store(tmp_path, "one", [record("dfa", **known), record("lra-diff", **known)])
     store(tmp_path, "two", [record("dfa")])
     page = write_report(REGISTRY, tmp_path, None, None)
     one, two = (

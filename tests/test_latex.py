@@ -1,12 +1,14 @@
 """Tables as LaTeX: what pdflatex makes of them, whatever characters they hold."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from credbench.claiming import print_claims
 from credbench.commands import print_tables
 from credbench.comparing import compare
 from credbench.report import latex
@@ -33,10 +35,10 @@ def typeset(tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("no pdflatex to typeset with: install Debian's package texlive-latex-base")
 
-    def run(*parts, preamble=""):
+    def run(*parts, preamble="", most_over=20):
         body = "\n\n\\clearpage\n".join(parts)
         text = "\n".join([
-            r"\documentclass{article}", preamble, r"\usepackage{booktabs,graphicx}",
+            r"\documentclass{article}", preamble, r"\usepackage{booktabs,graphicx,longtable}",
             r"\begin{document}", body, r"\end{document}",
         ])  # fmt: skip
         (tmp_path / "x.tex").write_text(text, "utf-8")
@@ -45,7 +47,9 @@ def typeset(tmp_path):
             cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stdout[-2000:]
-        assert "Missing character" not in ran.stdout
+        assert "Missing character" not in ran.stdout and "Float too large" not in ran.stdout
+        wide = re.findall(r"Overfull \\[hv]box \((\d+)", ran.stdout)
+        assert all(int(points) <= most_over for points in wide), wide
         return ran.stdout
 
     return run
@@ -84,7 +88,7 @@ def test_no_character_breaks_a_document(typeset, preamble):
     codes = [*range(0x3100), *range(0xFB00, 0xFFFF), *range(0x1D400, 0x1D800), 0x1F389, 0xE000]
     shown = [latex.escape(f"x{chr(code)}y") for code in codes]
     typeset("\n\n".join(" ".join(shown[k : k + 50]) for k in range(0, len(shown), 50)),
-            preamble=preamble)  # fmt: skip
+            preamble=preamble, most_over=100)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,31 @@ def test_no_character_breaks_a_document(typeset, preamble):
 )
 def test_characters_are_spelled_in_commands_of_plain_latex(text, expected):
     assert latex.escape(text) == expected
+
+
+def test_the_claims_go_on_over_pages(typeset, capsys):
+    print_claims(REGISTRY, RESULTS, (), "latex")
+    text = capsys.readouterr().out
+    assert text.count(r"\begin{longtable}") == 2 and r"\begin{table}" not in text
+    assert int(re.search(r"\((\d+) pages", typeset(text))[1]) > 2
+
+
+def test_a_table_longer_than_a_page_becomes_several(typeset):
+    cells = [[f"row {k}", str(k)] for k in range(100)]
+    notes = ["a sentence of some length " * 12] * 20
+    for table in (Words(["a", "b"], cells), Words(["a", "b"], cells, notes),
+                  Words(["a", "b"], cells[:20], notes)):  # fmt: skip
+        text = as_latex(table)
+        typeset(text)
+        assert all(f"row {k} &" in text for k in range(len(table.cells())))
+        assert text.count(r"\begin{table}") == (3 if len(table.cells()) == 100 else 1)
+
+
+def test_long_words_of_sentences_are_parted(typeset):
+    long = "conv[filters=32c3-64c3s2-128c3s2,dense=none]"
+    table = Words(["claim", "it says"], [[long, "a " * 99], [WILD, "[1] one"]])
+    table.prose = range(1, 2)
+    assert "Overfull" not in typeset(as_latex(table))
 
 
 def test_a_line_does_not_start_like_an_argument():

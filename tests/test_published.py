@@ -8,6 +8,7 @@ from importlib import resources
 import pytest
 import yaml
 
+from credbench.report.fitting import fits
 from credbench.report.published import (
     PUBLISHED,
     SURE,
@@ -81,7 +82,8 @@ RESIDUAL = ("resnet[depth=18]", "pnn-resnet[depth=18,level=0.1]")
         ("backprop", "cifar10", "local", 32.41),
         ("backprop", "cifar10", "mlp[hidden=1024x3]", 41.32),
         ("dfa", "cifar10", "local", 44.41),
-        ("dfa", "cifar10", "mlp", 47.80),
+        ("dfa", "cifar10", "mlp[hidden=1024x3]", 47.80),
+        ("equilibrium-prop", "mnist", "mlp[hidden=500]", 9.21),
         ("target-prop", "cifar10", "local", 39.47),
         ("backprop", "mnist", "local", 1.17),
     ],
@@ -94,6 +96,26 @@ def test_the_network_tells_published_numbers_apart(algorithm, dataset, network, 
 def test_other_networks_have_no_published_numbers(network):
     assert find(row("rec-lra", "cifar10", network=network)) == {}
     assert find(row("dfa", "mnist", network=network)) == {}
+
+
+@pytest.mark.parametrize("hidden", ["256x3", "256x8", "512x5"])
+def test_perceptrons_of_other_widths_have_no_published_numbers(hidden):
+    for algorithm in ("backprop", "rec-lra", "lra-e", "target-prop", "fa", "dfa"):
+        for dataset in ("mnist", "fashion-mnist", "cifar10"):
+            assert find(row(algorithm, dataset, network=f"mlp[hidden={hidden}]")) == {}
+
+
+def test_the_papers_own_cell_comes_before_what_it_was_taken_from():
+    found = find(row("target-prop", "cifar10", network="local"))
+    assert found["test"].value == 39.47 and found["test"].cell.sure == "inferred"
+    assert "42.32 if dense" in found["test"].cell.note
+    assert found["train"].value is None and found["train"].cell.table == 1
+    other = find(row("target-prop[top=inverse]", "cifar10", network="local"))
+    assert other["train"].cell.table is None and other["test"].value is not None
+
+
+def test_what_is_assumed_of_a_published_number_is_said():
+    assert "5x256 assumed" in find(row("rec-lra"))["test"].cell.source
 
 
 def test_a_row_finds_all_that_was_published_of_it():
@@ -137,7 +159,9 @@ def test_every_published_cell_names_what_exists_and_says_how_sure_it_is():
         spelled = dict(parse_axis(made.spec())[0].given)
         assert all(spelled[key] == value for key, value in cell.asked.given)
         assert cell.dataset in REGISTRY.names("dataset")
-        assert cell.networks and set(cell.networks) <= {*REGISTRY.names("network")}
+        assert cell.networks
+        for network in cell.networks:
+            assert fits(REGISTRY.create("network", network).spec(), network)
         assert cell.activation in (None, *REGISTRY.names("activation"))
         assert cell.sure in SURE and cell.source and cell.values
         assert set(cell.values) <= {*PUBLISHED, "accuracy"}

@@ -159,6 +159,12 @@ def test_names_cannot_break_a_format():
     assert as_csv([table]).count("\n") == 1
 
 
+def test_what_looks_like_markup_is_shown_in_markdown():
+    notes = ["<data-dir>/<class>/* by `<wnid>|*.JPEG`"]
+    told = as_markdown(Table("t", rows(record(0, 3.0)), notes)).splitlines()[-1]
+    assert told == r"- \<data-dir>/\<class>/\* by `<wnid>\|*.JPEG`"
+
+
 def test_unknown_components_of_old_records_keep_their_full_name():
     old = record(0, 3.0)
     old["trial"] = old["trial"] | {"algorithm": "gone[x=1]", "activation": "tanh[y=2]"}

@@ -1,12 +1,13 @@
 """Differences, tests and corrections against their definitions, scipy and simulation."""
 
+import math
 from itertools import combinations
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from credbench.report.statistics import by_seed, holm, judge, paired, welch
+from credbench.report.statistics import by_seed, holm, judge, one_sample, paired, welch
 
 CASES = [(seed, n) for seed in range(5) for n in (2, 3, 5, 20)]
 
@@ -27,6 +28,15 @@ def test_paired_differences_are_those_of_scipy(seed, n):
     half = found.half_width()
     assert (found.mean - half, found.mean + half) == pytest.approx(tuple(interval))
     assert (found.n, found.paired) == ((n, n), True)
+
+
+@pytest.mark.parametrize("seed, n", CASES)
+def test_means_of_one_sample_are_those_of_scipy(seed, n):
+    values, _ = samples(seed, n)
+    found = one_sample([*values, math.nan])
+    for p, side in ((found.p_below(0.2), "less"), (found.p_above(0.2), "greater")):
+        assert p == pytest.approx(stats.ttest_1samp(values, 0.2, alternative=side).pvalue)
+    assert found.mean == pytest.approx(sum(values) / n) and one_sample([math.inf]) is None
 
 
 @pytest.mark.parametrize("seed, n", CASES)

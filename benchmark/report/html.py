@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
@@ -52,9 +53,16 @@ def sheet(
 ) -> dict[str, Any]:
     """Return a table for the page: the first `names` columns are words, the others numbers.
 
-    `links` are addresses within the page that the cells of the first column lead to.
+    `links` are addresses within the page that the cells of the first column lead to. A percent
+    sign stays in the line of its number.
     """
-    return {"headings": headings, "cells": cells, "names": names, "notes": notes, "links": links}
+    whole = [[_joined(cell) for cell in line] for line in cells]
+    notes = list(map(_joined, notes))
+    return {"headings": headings, "cells": whole, "names": names, "notes": notes, "links": links}
+
+
+def _joined(text: str) -> str:
+    return re.sub(r"(?<=[\d)]) %", "\N{NO-BREAK SPACE}%", text)
 
 
 def as_sheet(table: Printable) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 _PLAIN = {
@@ -58,13 +58,35 @@ def escape(text: str) -> str:
     return "{}".join("".join(map(_char, piece)) for piece in pieces)
 
 
-def line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str], spelled: Callable[[str], str] | None = None) -> str:
     """Return a line of a tabular.
 
     What a line starts with must not look like an argument of the command that ends the line above.
     """
-    text = " & ".join(map(escape, cells))
+    text = " & ".join(map(spelled or escape, cells))
     return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
+
+
+def sentences(cells: Sequence[str]) -> str:
+    """Return a line of a table whose cells are paragraphs."""
+    return line(cells, parted)
+
+
+def parted(text: str) -> str:
+    """Return a text whose long words may go on in a new line, as names of settings do.
+
+    Lines stay ragged, and the space of no width lets TeX hyphenate the first word too.
+    """
+    spelled = r"\allowbreak{}".join(map(escape, re.split(_PARTING, text)))
+    return r"\rightskip=0pt plus 1fil\hspace{0pt}" + spelled
+
+
+def pieces(text: str) -> list[str]:
+    """Return what of such a text stays in one line."""
+    return re.split(_PARTING + r"|\s+", text)
+
+
+_PARTING = r"(?<=[-\[\],=/_(])(?=\S)"
 
 
 @cache

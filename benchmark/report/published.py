@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from credbench.report.fitting import fits
 from credbench.report.summary import MEASURES, Row
 from credbench.report.tables import HEADINGS, Table, behind
 from credbench.spec import Spec, parse_axis
@@ -33,8 +34,8 @@ class Cell:
     dataset: str
     asked: Spec
     """The algorithm it is compared with, and the parameters that have to be the same."""
-    networks: tuple[str, ...]
-    """The network's family has to be one of these."""
+    networks: tuple[Spec, ...]
+    """The network's family has to be one of these, with the same values of what is named."""
     activation: str | None
     """The activation it is of; None where any will do."""
     values: Mapping[str, float | None]
@@ -53,7 +54,7 @@ class Cell:
         """Return whether a row of its dataset and algorithm is to be compared with it."""
         given = _parameters(row.arguments["algorithm"])
         return (
-            row.arguments["network"].partition("[")[0] in self.networks
+            any(fits(row.arguments["network"], network) for network in self.networks)
             and self.activation in (None, row.arguments["activation"].partition("[")[0])
             and all(given.get(key) == value for key, value in self.asked.given)
         )
@@ -80,13 +81,13 @@ def cells() -> tuple[Cell, ...]:
 
 
 def _cell(entry: Mapping[str, Any], table: int | None, sources: Mapping[str, str]) -> Cell:
-    network = entry["network"]
+    networks = [entry["network"]] if isinstance(entry["network"], str) else entry["network"]
     values = {key: entry[key] for key in (*PUBLISHED, "accuracy") if key in entry}
     if "accuracy" in values:
         values["test"] = round(100 - values["accuracy"], 2)
     return Cell(
         table, entry["row"], entry["dataset"], parse_axis(entry["algorithm"])[0],
-        (network,) if isinstance(network, str) else tuple(network), entry.get("activation"),
+        tuple(parse_axis(text)[0] for text in networks), entry.get("activation"),
         values, entry["sure"], sources[entry["source"]], entry.get("note", ""),
     )  # fmt: skip
 
@@ -95,7 +96,7 @@ def _cell(entry: Mapping[str, Any], table: int | None, sources: Mapping[str, str
 def _index() -> dict[tuple[str, str], list[Cell]]:
     """Return the cells of each dataset and algorithm, those to be preferred first.
 
-    These are the most specific ones, of them the paper's own, of them the surest.
+    These are the paper's own, of them the most specific, of them the surest.
     """
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in sorted(cells(), key=_rank):
@@ -103,8 +104,8 @@ def _index() -> dict[tuple[str, str], list[Cell]]:
     return found
 
 
-def _rank(cell: Cell) -> tuple[int, bool, int]:
-    return -len(cell.asked.given), cell.table is None, SURE.index(cell.sure)
+def _rank(cell: Cell) -> tuple[bool, int, int]:
+    return cell.table is None, -len(cell.asked.given), SURE.index(cell.sure)
 
 
 @cache
@@ -121,11 +122,12 @@ def find(row: Row) -> dict[str, Number]:
     """Return the published numbers that a row is to be compared with, by measure.
 
     A measure is there with a value of None where it is illegible, and absent where nothing fits.
+    The paper's own cell comes first, even where it is illegible and what it was taken from is not.
     """
     key = row.arguments["dataset"].partition("[")[0], _parsed(row.arguments["algorithm"]).name
     fitting = [cell for cell in _index().get(key, ()) if cell.fits(row)]
     found: dict[str, Number] = {}
-    for cell in sorted(fitting, key=lambda cell: cell.sure == "illegible"):
+    for cell in sorted(fitting, key=lambda cell: (cell.table is None, cell.sure == "illegible")):
         for measure, value in cell.values.items():
             if measure in PUBLISHED:
                 found.setdefault(measure, Number(value, cell))

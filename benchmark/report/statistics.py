@@ -107,19 +107,26 @@ class Difference:
         return float(stdtr(self.freedom, -distance / self.error))
 
 
+def one_sample(values: Sequence[float]) -> Difference | None:
+    """Return the mean of one sample as its difference from 0, or None where there are no values.
+
+    Numbers that are not finite are left out. The difference of pairs is that of one sample too.
+    """
+    kept = [value for value in values if math.isfinite(value)]
+    if not kept:
+        return None
+    n = len(kept)
+    error = statistics.stdev(kept) / math.sqrt(n) if n > 1 else None
+    return Difference(statistics.fmean(kept), error, n - 1, (n, n), paired=True)
+
+
 def paired(first: Sequence[float], second: Sequence[float]) -> Difference | None:
     """Return the mean difference of pairs, or None where no pair is left.
 
     Pairs with a number that is not finite are left out. Raises `ValueError` for samples of
     unequal lengths.
     """
-    pairs = zip(first, second, strict=True)
-    kept = [a - b for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
-    if not kept:
-        return None
-    n = len(kept)
-    error = statistics.stdev(kept) / math.sqrt(n) if n > 1 else None
-    return Difference(statistics.fmean(kept), error, n - 1, (n, n), paired=True)
+    return one_sample([a - b for a, b in zip(first, second, strict=True)])
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Difference | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -241,30 +242,83 @@ def as_markdown(table: Printable) -> str:
 
 
 def _markdown(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*")
+    """Return a text as Markdown that shows it; code in backquotes stands as it is.
+
+    A `<` would start an element there, and a `|` ends a cell even within code.
+    """
+    parts = re.split(r"(`[^`]*`)", text.replace("|", "\\|"))
+    return "".join(p if p.startswith("`") else re.sub(r"[*<]", r"\\\g<0>", p) for p in parts)
 
 
 def as_latex(table: Printable) -> str:
-    """Return a table for LaTeX, whose document needs `\\usepackage{booktabs,graphicx}`.
+    """Return a table for LaTeX; its document needs `\\usepackage{booktabs,graphicx,longtable}`.
 
-    One that is wider than the text is made as small as it takes to fit.
+    One that is wider than the text is made as small as it takes to fit, and one that is longer
+    than a page becomes several, with its notes below the last. A table of sentences is a
+    `longtable`, which goes on over pages.
     """
-    prose = getattr(table, "prose", ())
-    wrapped = rf"p{{{0.9 / max(1, len(prose)):.2f}\linewidth}}"
-    columns = "".join(
-        wrapped if k in prose else "l" if k < table.names else "r"
-        for k in range(len(table.headings()))
-    )
-    lines = [latex.line(cells) for cells in table.cells()]
+    if getattr(table, "prose", ()):
+        return _latex_pages(table)
+    cells, notes = table.cells(), table.footnotes()
+    below = [*_SMALL, *(latex.escape(note) + r"\par" for note in notes)]
+    if len(cells) + sum(1 + len(note) // _LETTERS for note in notes) <= _LINES:
+        return _latex_float(table, cells, "", below)
+    parts = [cells[k : k + _LINES] for k in range(0, len(cells), _LINES)] or [[]]
+    floats = [
+        _latex_float(table, part, f" ({k} of {len(parts)})" if len(parts) > 1 else "")
+        for k, part in enumerate(parts, start=1)
+    ]
+    of = rf"{{\bfseries {latex.escape(table.title)}}}\par"
+    return "\n".join([*floats, r"\begingroup", *_SMALL, of, *below[len(_SMALL) :], r"\endgroup"])
+
+
+_SMALL = (r"\par\medskip\footnotesize\raggedright",)
+_LINES, _LETTERS = 36, 80
+"""How many lines a page has room for, and letters a line of a note, at the least."""
+
+
+def _latex_float(
+    table: Printable, cells: Sequence[Sequence[str]], part: str, below: Sequence[str] = ()
+) -> str:
+    """Return rows of a table as a float that is no wider than the text."""
+    columns = "".join("l" if k < table.names else "r" for k in range(len(table.headings())))
     return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{latex.escape(table.title)}}}",
+        r"\begin{table}", r"\centering", rf"\caption{{{latex.escape(table.title + part)}}}",
         rf"\sbox0{{\begin{{tabular}}{{{columns}}}", r"\toprule", latex.line(table.headings()),
-        r"\midrule", *lines, r"\bottomrule", r"\end{tabular}}",
+        r"\midrule", *map(latex.line, cells), r"\bottomrule", r"\end{tabular}}",
         r"\ifdim\wd0>\linewidth \resizebox{\linewidth}{!}{\usebox0}\else \usebox0\fi",
-        r"\par\medskip\footnotesize\raggedright",
-        *(latex.escape(note) + r"\par" for note in table.footnotes()),
-        r"\end{table}",
+        *below, r"\end{table}",
     ])  # fmt: skip
+
+
+def _latex_pages(table: Printable) -> str:
+    """Return a table of sentences that goes on over pages, with notes below it."""
+    shares = _shares([table.headings(), *table.cells()])
+    space = rf"-\tabcolsep*{2 * len(shares)}"
+    columns = "".join(
+        rf"p{{\dimexpr(\linewidth{space})*{share}/{sum(shares)}}}" for share in shares
+    )
+    heading = [r"\toprule", latex.sentences(table.headings()), r"\midrule"]
+    return "\n".join([
+        r"\begingroup\scriptsize\setlength{\tabcolsep}{2pt}", rf"\begin{{longtable}}{{{columns}}}",
+        rf"\caption{{{latex.escape(table.title)}}}\\\\", *heading, r"\endfirsthead",
+        *heading, r"\endhead", r"\bottomrule", r"\endfoot",
+        *map(latex.sentences, table.cells()), r"\end{longtable}",
+        *_SMALL, *(latex.parted(note) + r"\par" for note in table.footnotes()), r"\endgroup",
+    ])  # fmt: skip
+
+
+def _shares(lines: Sequence[Sequence[str]]) -> list[int]:
+    """Return how many letters wide columns are: their longest piece, and more by what they hold."""
+    columns = list(zip(*lines, strict=True))
+    longest = [min(_WORD, max(len(p) for text in c for p in latex.pieces(text))) for c in columns]
+    held = [sum(map(len, column)) for column in columns]
+    left = max(0, _ACROSS - sum(longest))
+    return [1 + word + left * each // sum(held) for word, each in zip(longest, held, strict=True)]
+
+
+_ACROSS, _WORD = 90, 13
+"""How many small letters a line has room for, and those of a word that is not hyphenated."""
 
 
 def _flat(row: Row) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,22 +25,27 @@ class Contest(Criterion):
     second: str
 
     @abstractmethod
-    def measure(self, row: Row, evidence: Evidence) -> dict[int, float]:
-        """Return the number of each finished trial of a row, by seed."""
+    def measure(self, row: Row, pair: Pair, evidence: Evidence) -> dict[int, float]:
+        """Return the number of each finished trial of one row of a pair, by seed."""
 
     def obstacles(self, pair: Pair, evidence: Evidence) -> list[str]:
         """Return why the numbers of a pair cannot be compared, whatever its scale."""
         origins = [evidence.origins(row) for row in (pair.first, pair.second)]
         return [] if origins[0] == origins[1] else ["images read from unlike files"]
 
-    def limited(self, pair: Pair, evidence: Evidence) -> dict[str, Any]:
-        """Return p values that a pair's numbers cannot give, and why, by name."""
+    def limited(self, pair: Pair, numbers: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
+        """Return what a pair's numbers, by their names in a finding, have to be replaced by."""
         return {}
+
+    def scale(self, pair: Pair, n: int, evidence: Evidence) -> str:
+        """Return what the numbers of a pair were measured at, in words."""
+        return evidence.scale([pair.first, pair.second], n)
 
     def findings(self, evidence: Evidence) -> list[Finding]:
         found = []
         for each in candidates(evidence, self.needs, self.first, self.second):
-            sides = [self.measure(row, evidence) for row in (each.pair.first, each.pair.second)]
+            rows = (each.pair.first, each.pair.second)
+            sides = [self.measure(row, each.pair, evidence) for row in rows]
             difference = by_seed(*sides)
             if difference is not None:
                 found.append(self._finding(each.pair, sides, difference, each.lacks, evidence))
@@ -57,12 +63,13 @@ class Contest(Criterion):
         more = [*self.obstacles(pair, evidence), *self.needs.too_few(n)]
         means = (sum(side.values()) / len(side) for side in sides)
         numbers: dict[str, Any] = held_against(difference, self.bound, self.below)
-        numbers |= self.limited(pair, evidence)
+        numbers["means"] = [self.show(mean) for mean in means]
+        numbers |= self.limited(pair, numbers, evidence)
         return Finding(
             setting=pair.first.setting,
             algorithms=tuple(row.setting["algorithm"] for row in (pair.first, pair.second)),
-            detail=" against ".join(self.show(mean) for mean in means),
-            scale=evidence.scale([pair.first, pair.second], n),
+            detail=" against ".join(numbers.pop("means")),
+            scale=self.scale(pair, n, evidence),
             n=n,
             seeds=tuple({*sides[0], *sides[1]}),
             lacks=tuple(dict.fromkeys([*lacks, *more])),

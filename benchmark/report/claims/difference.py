@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from credbench.report.claims.contest import Contest
 from credbench.report.claims.criterion import bare
 from credbench.report.claims.evidence import Evidence
+from credbench.report.comparison import Pair
 from credbench.report.summary import Row
 
 
@@ -23,7 +24,8 @@ class ErrorDifference(Contest):
         first, second = bare(self.first), bare(self.second)
         if self.bound == 0:
             return f"{first} has a {'lower' if self.below else 'higher'} test error than {second}"
-        return f"{first}'s test error less {second}'s is {self._side} {self.bound:g} points"
+        points = "point" if self.bound == 1 else "points"
+        return f"{first}'s test error less {second}'s is {self._side} {self.bound:g} {points}"
 
-    def measure(self, row: Row, evidence: Evidence) -> dict[int, float]:
+    def measure(self, row: Row, pair: Pair, evidence: Evidence) -> dict[int, float]:
         return row.tests

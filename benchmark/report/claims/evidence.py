@@ -13,8 +13,11 @@ from credbench.report.claims.needs import Needs, epochs_text
 from credbench.report.fitting import canonical, fits
 from credbench.report.summary import Row
 from credbench.spec import parse_axis
+from credbench.spread import spread
 
 Record = Mapping[str, Any]
+STALE = "stale: made by another version of its algorithm"
+"""What such records lack to decide."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Timed:
     machine: str
     turn: str
     """What was timed in turns with it shares this and is paired with it."""
+    stale: bool = False
+    """Whether another version of the algorithm was timed."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class Evidence:
     records: Mapping[str, Record]
     timings: Sequence[Timed]
     registry: Registry
-    machines: Mapping[str, str]
-    """The hardware of environments, by their hash."""
+    stale: frozenset[str] = frozenset()
+    """The ids of records made by another version of their algorithm."""
 
     def of(self, algorithm: str, needs: Needs) -> list[Row]:
         """Return the rows of an algorithm, given as on the command line, that have test errors."""
@@ -56,10 +61,24 @@ class Evidence:
         mine = (self.records[id] for id in row.ids if id in self.records)
         return {r["trial"]["seed"]: r for r in mine if r["status"] == "done"}
 
-    def machines_of(self, row: Row) -> set[str]:
-        """Return the hardware that a row's trials trained on."""
-        found = self.finished(row).values()
-        return {self.machines.get(r["environment"], "unknown hardware") for r in found}
+    def lacks(self, row: Row, needs: Needs) -> list[str]:
+        """Return why a row does not decide what needs these."""
+        old = any(id in self.stale for id in row.ids)
+        return [*needs.lacks(row), *([STALE] if old else [])]
+
+    def paces(self, row: Row) -> dict[str, float]:
+        """Return the seconds of an epoch by timing runs of a row's setting, by their hardware.
+
+        Those of another device than the row's trials trained on are left out, as are those of
+        what steps are timed in turns, of trials on several processes, and of another version.
+        """
+        devices = {record.get("device") for record in self.finished(row).values()}
+        found: dict[str, list[float]] = {}
+        for timed in self.timings if row.processes == 1 else ():
+            alone = not timed.turn and not timed.stale and timed.device in devices
+            if alone and all(row.arguments.get(k) == v for k, v in timed.arguments.items()):
+                found.setdefault(timed.machine, []).extend(timed.seconds)
+        return {machine: spread(seconds).median for machine, seconds in found.items()}
 
     def origins(self, row: Row) -> set[str]:
         """Return what a row's images were read from where that is not the published files."""

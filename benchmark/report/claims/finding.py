@@ -17,9 +17,13 @@ class Finding:
     """The arguments of the trials behind it, by axis, in their short spelling."""
     algorithms: tuple[str, ...]
     """The algorithms compared, in their short spelling."""
-    value: float
-    limits: tuple[float, float] | None
-    """One-sided 95 % limits of the value, not corrected; None where it is one trial's."""
+    value: float | None
+    """None where the numbers leave it open on both sides."""
+    limits: tuple[float | None, float | None] | None
+    """One-sided 95 % limits of the value, not corrected; None where it is one trial's.
+
+    Of a value that is itself a bound there is one alone.
+    """
     p_holds: float | None
     """The p of what is claimed being false; small where the claim holds here."""
     p_fails: float | None
@@ -37,6 +41,10 @@ class Finding:
     """Those trials."""
     limit: str = ""
     """Why it says less than its number; empty where it does not."""
+    sign: str = ""
+    """Of a value that is only a bound of the true one, which: `≤` or `≥`."""
+    silent: bool = False
+    """Whether its numbers say nothing, so that they are not shown."""
 
     @property
     def decides(self) -> bool:

@@ -10,16 +10,18 @@ from credbench.report.best import best_of, grouped
 from credbench.report.claims.criterion import Criterion, bare, nearest_first
 from credbench.report.claims.evidence import Evidence
 from credbench.report.claims.finding import Finding, held_against
+from credbench.report.claims.needs import epochs_of
 from credbench.report.claims.supply import to_run, to_run_on
-from credbench.report.statistics import paired
-from credbench.report.summary import Row
+from credbench.report.statistics import one_sample
+from credbench.report.summary import AXES, Row
 
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorLevel(Criterion):
     """The mean test error of an algorithm is below a level, or above it.
 
-    Of all settings on one dataset, network and activation, the best on validation is taken.
+    Of all settings on one dataset, network and activation, the best on validation is taken, each
+    with its longest run.
     """
 
     algorithm: str
@@ -36,15 +38,15 @@ class ErrorLevel(Criterion):
         rows = evidence.of(self.algorithm, self.needs)
         found = []
         for alike in grouped(rows, _place).values():
-            deciding = [row for row in alike if not self.needs.lacks(row)]
-            best = best_of(deciding or alike)
+            deciding = [row for row in alike if not evidence.lacks(row, self.needs)]
+            best = best_of(_longest(deciding or alike))
             if best is not None:
                 found.append(self._finding(best, evidence))
         return nearest_first(found)
 
     def _finding(self, row: Row, evidence: Evidence) -> Finding:
-        tests: Sequence[float] = list(row.tests.values())
-        error = paired(tests, [0.0] * len(tests))
+        tests = list(row.tests.values())
+        error = one_sample(tests)
         assert error is not None, "a row that is taken has test errors"
         numbers: dict[str, Any] = held_against(error, self.bound, self.below)
         return Finding(
@@ -54,7 +56,7 @@ class ErrorLevel(Criterion):
             scale=evidence.scale([row], len(tests)),
             n=len(tests),
             seeds=tuple(row.tests),
-            lacks=tuple(self.needs.lacks(row)),
+            lacks=tuple(evidence.lacks(row, self.needs)),
             ids=row.ids,
             **numbers,
         )
@@ -67,6 +69,13 @@ class ErrorLevel(Criterion):
 
     def more(self, finding: Finding) -> str:
         return to_run_on(finding)
+
+
+def _longest(rows: Sequence[Row]) -> list[Row]:
+    """Return, of the rows that differ in epochs alone, the one trained longest."""
+    axes = [axis for axis in AXES if axis != "epochs"]
+    alike = grouped(rows, lambda row: tuple(row.arguments[axis] for axis in axes))
+    return [max(each, key=epochs_of) for each in alike.values()]
 
 
 def _place(row: Row) -> Hashable:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from credbench.report.best import SETTING
 from credbench.report.claims.criterion import Criterion, bare, nearest_first
-from credbench.report.claims.evidence import Evidence, Timed
+from credbench.report.claims.evidence import STALE, Evidence, Timed
 from credbench.report.claims.finding import Finding, held_against
 from credbench.report.claims.supply import to_time
 from credbench.report.fitting import canonical, fits
-from credbench.report.statistics import Difference, paired, welch
+from credbench.report.statistics import Difference, holm, paired, welch
 from credbench.report.summary import Speller
 from credbench.spec import parse_axis
 from credbench.spread import spread
 
 _ALIKE = tuple(axis for axis in SETTING if axis != "epochs")
+_RATE = "lr"
+"""A parameter of every optimizer that its pace does not depend on."""
 _NAMED = ("dataset", "network", "activation")
 _REPEATS = 20
 
@@ -27,8 +29,9 @@ _REPEATS = 20
 class Pace(Criterion):
     """An epoch of the first takes less than so many times one of the second, on a device.
 
-    The ratio is that of geometric means over repeats, in turns where both were timed so; of
-    several variants of the first, the fastest is taken, as a user would.
+    The ratio is that of geometric means over repeats, in turns where both were timed so. Of
+    several variants of the first the fastest is taken, as a user would: that it takes less
+    is corrected by `holm` for their number, and that it does not has to hold for every one.
     """
 
     first: str
@@ -41,20 +44,34 @@ class Pace(Criterion):
 
     @property
     def says(self) -> str:
-        return (
-            f"an epoch of {bare(self.first)}, in its fastest variant, takes {self._side} "
-            f"{self.bound:g} times that of {bare(self.second)} on {self.device}"
-        )
+        mine, other = f"an epoch of {bare(self.first)}", bare(self.second)
+        than = f"{'less' if self.below else 'more'} than"
+        times = "" if self.bound == 1 else f"{self.bound:g} times "
+        return f"{mine}, in its fastest variant, takes {than} {times}{other}'s on {self.device}"
 
     def findings(self, evidence: Evidence) -> list[Finding]:
-        best: dict[Any, Finding] = {}
+        variants: dict[Any, list[Finding]] = {}
         spell = Speller(evidence.registry)
         for mine, other in self._pairs(evidence):
             found = self._finding(mine, other, spell)
-            key = (_alike(mine), found.lacks)
-            if key not in best or found.value < best[key].value:
-                best[key] = found
-        return nearest_first(list(best.values()))
+            variants.setdefault((_alike(mine), found.lacks), []).append(found)
+        return nearest_first([self._fastest(alike) for alike in variants.values()])
+
+    def _fastest(self, variants: Sequence[Finding]) -> Finding:
+        """Return the fastest variant's finding, with p values for its having been chosen.
+
+        One variant below the bound is enough for the fastest to be, and all have to be above it.
+        """
+        place = min(range(len(variants)), key=lambda k: variants[k].value or 0.0)
+        fastest, count = variants[place], len({v.algorithms[0] for v in variants})
+        below, above = [v.p_holds for v in variants], [v.p_fails for v in variants]
+        if not self.below:
+            below, above = above, below
+        one = holm(below)[place]
+        every = None if None in above else max(p for p in above if p is not None)
+        chosen = f", the fastest of {count} variants" if count > 1 else ""
+        holds, fails = (one, every) if self.below else (every, one)
+        return replace(fastest, p_holds=holds, p_fails=fails, scale=fastest.scale + chosen)
 
     def _pairs(self, evidence: Evidence) -> Iterator[tuple[Timed, Timed]]:
         sides = [
@@ -79,13 +96,14 @@ class Pace(Criterion):
         n = min(logs.n)
         strange = self.needs.strays(mine.arguments, setting, _NAMED)
         elsewhere = [] if mine.device == self.device else [f"timed on {mine.device}"]
+        old = [STALE] if mine.stale or other.stale else []
         return Finding(
             setting=setting,
             algorithms=tuple(spell("algorithm", t.arguments["algorithm"]) for t in (mine, other)),
             detail=" against ".join(f"{spread(t.seconds).median:.3g} s" for t in (mine, other)),
-            scale=f"{n} repeats on {mine.machine}",
+            scale=f"{n} repeat{'' if n == 1 else 's'} on {mine.machine}",
             n=n,
-            lacks=(*elsewhere, *strange, *self.needs.too_few(n)),
+            lacks=(*elsewhere, *strange, *self.needs.too_few(n), *old),
             **numbers
             | {
                 "value": math.exp(logs.mean),
@@ -106,7 +124,11 @@ class Pace(Criterion):
 
 
 def _alike(timed: Timed) -> tuple[Any, ...]:
+    """Return what two timings have to share to be compared."""
+    optimizer = parse_axis(timed.arguments["optimizer"])[0]
     return (
+        optimizer.name,
+        *(each for each in optimizer.given if each[0] != _RATE),
         *(timed.arguments.get(axis, "") for axis in _ALIKE),
         *(timed.device, timed.machine, timed.turn),
     )

@@ -27,7 +27,7 @@ def candidates(evidence: Evidence, needs: Needs, first: str, second: str) -> lis
     such pair, of all. Of pairs that differ in epochs alone, the one trained longest decides.
     """
     mine, other = evidence.of(first, needs), evidence.of(second, needs)
-    whole = pair_algorithms(_deciding(mine, needs), _deciding(other, needs)).pairs
+    whole = pair_algorithms(*(_deciding(rows, needs, evidence) for rows in (mine, other))).pairs
     settled = {likeness(pair.first) for pair in whole}
     rest = [p for p in pair_algorithms(mine, other).pairs if likeness(p.first) not in settled]
     longest: dict[Hashable, int] = {}
@@ -36,12 +36,12 @@ def candidates(evidence: Evidence, needs: Needs, first: str, second: str) -> lis
         longest[key] = max(longest.get(key, 0), epochs_of(pair.first))
     return [
         *(Candidate(pair, _outrun(pair.first, longest[_but_epochs(pair.first)])) for pair in whole),
-        *(Candidate(pair, _of_both(pair, needs)) for pair in rest),
+        *(Candidate(pair, _of_both(pair, needs, evidence)) for pair in rest),
     ]
 
 
-def _deciding(rows: Sequence[Row], needs: Needs) -> list[Row]:
-    return [row for row in rows if not needs.lacks(row)]
+def _deciding(rows: Sequence[Row], needs: Needs, evidence: Evidence) -> list[Row]:
+    return [row for row in rows if not evidence.lacks(row, needs)]
 
 
 def _but_epochs(row: Row) -> Hashable:
@@ -54,5 +54,6 @@ def _outrun(row: Row, longest: int) -> tuple[str, ...]:
     return (f"{epochs_text(row)}, where {longest} were trained",)
 
 
-def _of_both(pair: Pair, needs: Needs) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(needs.lacks(pair.first) + needs.lacks(pair.second)))
+def _of_both(pair: Pair, needs: Needs, evidence: Evidence) -> tuple[str, ...]:
+    both = [evidence.lacks(row, needs) for row in (pair.first, pair.second)]
+    return tuple(dict.fromkeys(both[0] + both[1]))

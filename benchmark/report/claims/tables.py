@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from credbench.report.claims.criterion import bare
+from credbench.report.claims.pace import Pace
 from credbench.report.claims.verdict import (
     CONTRADICTED,
     NOT_DECIDING,
@@ -105,9 +106,12 @@ def _grounds(verdict: Verdict) -> list[tuple[Answer, Judged]]:
 def number(answer: Answer, judged: Judged) -> str:
     """Return a finding's value, with its limits and unit."""
     finding, show = judged.finding, answer.criterion.show
-    limits = finding.limits
-    inside = f" ({show(limits[0])} to {show(limits[1])})" if limits else ""
-    return f"{show(finding.value)}{inside} {answer.criterion.unit}"
+    if finding.value is None:
+        return "open on both sides"
+    sign = f"{finding.sign} " if finding.sign else ""
+    shown = [show(limit) for limit in finding.limits or () if limit is not None]
+    inside = f" ({sign}{' to '.join(shown)})" if shown else ""
+    return f"{sign}{show(finding.value)}{inside} {answer.criterion.unit}"
 
 
 def _missing(verdict: Verdict) -> list[str]:
@@ -122,7 +126,9 @@ def _to_decide(verdict: Verdict) -> list[str]:
         return []
     commands = dict.fromkeys(a.command for a in verdict.answers if a.command)
     target = verdict.claim.target
-    whole = [f"credbench reproduce {target} --scale paper"] if target else []
+    devices = {a.criterion.device for a in verdict.answers if isinstance(a.criterion, Pace)}
+    device = "".join(f" --device {device}" for device in devices)
+    whole = [f"credbench reproduce {target} --scale paper{device}"] if target else []
     every = [*whole, *commands]
     return [f"{verdict.claim.id}, to decide it: {'; or '.join(every)}"] if every else []
 
@@ -165,16 +171,17 @@ class Findings:
             _facts(each) | _test(a) | _numbers(judged)
             for each in self.verdicts
             for a in each.answers
-            for judged in (a.judged or [None])
+            for judged in (*_heard(a), *([] if _heard(a) else [None]))
         ]
 
 
 def _lines(verdict: Verdict, answer: Answer) -> list[list[str]]:
     """Return the rows of a test: what decides, and what comes nearest to deciding."""
     start = [verdict.claim.id, answer.criterion.says]
-    deciding = [each for each in answer.judged if each.finding.decides]
-    others = [each for each in answer.judged if not each.finding.decides]
-    if not answer.judged:
+    heard = _heard(answer)
+    deciding = [each for each in heard if each.finding.decides]
+    others = [each for each in heard if not each.finding.decides]
+    if not heard:
         return [[*start, "—", UNDECIDED, "—", answer.missing, "—"]]
     return [
         [
@@ -187,6 +194,11 @@ def _lines(verdict: Verdict, answer: Answer) -> list[list[str]]:
         ]
         for each in [*deciding, *others[:_MOST_SHOWN]]
     ]
+
+
+def _heard(answer: Answer) -> list[Judged]:
+    """Return the findings of a test whose numbers say something."""
+    return [each for each in answer.judged if not each.finding.silent]
 
 
 def _word(judged: Judged) -> str:
@@ -229,6 +241,7 @@ def _numbers(judged: Judged | None) -> dict[str, Any]:
         finding.place, judged.word, finding.value, low, high, finding.n, judged.p_holds,
         judged.p_fails, finding.p_holds, finding.p_fails, finding.detail, finding.scale,
         ", ".join(finding.lacks), " against ".join(finding.algorithms), finding.limit,
+        finding.sign,
     )  # fmt: skip
     return dict(zip(_NUMBERS, values, strict=True))
 
@@ -236,7 +249,7 @@ def _numbers(judged: Judged | None) -> dict[str, Any]:
 _NUMBERS = (
     "place", "finding", "value", "low", "high", "n", "p_holds", "p_fails", "p_holds_alone",
     "p_fails_alone", "of", "finding_scale", "lacks", "algorithms",
-    "limit",
+    "limit", "sign",
 )  # fmt: skip
 
 SYMBOLS = {SUPPORTED: "✓", CONTRADICTED: "✗", UNDECIDED: "?"}

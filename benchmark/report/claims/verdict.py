@@ -103,7 +103,9 @@ def _answer(criterion: Criterion, judged: Sequence[Judged], evidence: Evidence) 
     if not judged:
         missing, command = criterion.absent(evidence), criterion.command()
     elif not deciding:
-        missing, command = f"nearest: {', '.join(judged[0].finding.lacks)}", criterion.command()
+        nearest = judged[0].finding
+        missing = f"nearest: {', '.join(nearest.lacks)}"
+        command = criterion.more(nearest) if nearest.silent else criterion.command()
     elif word == UNDECIDED:
         open_ones = [each for each in deciding if each.word == UNDECIDED]
         missing, command = _straddling(open_ones[0]), criterion.more(open_ones[0].finding)
