@@ -18,6 +18,7 @@ from credbench import processes
 from credbench.experiment import Trial
 from credbench.registry import last_line, source_hash
 from credbench.store import write_file
+from credbench.wording import count
 
 FORMAT = 1
 EVERY = 30.0
@@ -84,7 +85,7 @@ class Checkpoint:
 
     def _tell(self, epoch: int) -> None:
         rest = f" and {len(self._trials) - 1} more" if len(self._trials) > 1 else ""
-        after = f"{epoch} of {self._trials[0].epochs} epochs"
+        after = f"{epoch} of {count(self._trials[0].epochs, 'epoch')}"
         self._note(f"{self._trials[0].label}{rest}: goes on after {after}")
 
     def _load(self) -> Any:

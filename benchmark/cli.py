@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from credbench import __version__
 from credbench.errors import CredbenchError, RequestError
 from credbench.launch import follows, give_way, launched
+from credbench.logs import set_level
 from credbench.options import (
     Activations,
     Algorithms,
@@ -25,15 +27,18 @@ from credbench.options import (
     Dtype,
     Format,
     Initializers,
+    LogLevel,
     Margin,
     Networks,
     Optimizers,
     PlainFormat,
     Plugins,
+    Quiet,
     RecordsDir,
     Replicas,
     ResultsDir,
     RetryFailed,
+    TrialTimeout,
     Workers,
     axis,
 )
@@ -111,9 +116,15 @@ def run(
         str | None,
         axis("--tsne", metavar="N", help="Keep the last hidden layer of N test images, in 2D."),
     ] = None,
+    trial_timeout: TrialTimeout = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write learning curves for TensorBoard too.")
+    ] = False,
     dry_run: DryRun = False,
     compare: Compare = False,
     margin: Margin = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = None,
     format: Format = "table",
 ) -> None:
     """Train every combination asked for, and print the table.
@@ -123,10 +134,12 @@ def run(
     """
     from credbench.commands import run_experiment
 
-    options = {k.replace("_", "-"): v for k, v in locals().items() if isinstance(v, str)}
-    options.pop("format")
+    options = _texts(locals())
+    set_level(log_level, quiet)
     if tuned:
         options["tuned"] = "yes"
+    if tensorboard:
+        options["tensorboard"] = "yes"
     code = run_experiment(
         file=experiment,
         options=options,
@@ -179,7 +192,10 @@ def tune(
     workers: Workers = None,
     replicas: Replicas = None,
     plugin: Plugins = None,
+    trial_timeout: TrialTimeout = None,
     dry_run: DryRun = False,
+    quiet: Quiet = False,
+    log_level: LogLevel = None,
     format: Format = "table",
 ) -> None:
     """Search hyper-parameters, with the same budget for every algorithm, on validation alone.
@@ -190,8 +206,8 @@ def tune(
     """
     from credbench.search import tune_experiment
 
-    options = {k.replace("_", "-"): v for k, v in locals().items() if isinstance(v, str)}
-    options.pop("format")
+    options = _texts(locals())
+    set_level(log_level, quiet)
     code = tune_experiment(
         options, plugin or [], draws, passes, images, seed, dry_run=dry_run, format=format
     )
@@ -228,8 +244,11 @@ def reproduce(
     replicas: Replicas = None,
     plugin: Plugins = None,
     retry_failed: RetryFailed = False,
+    trial_timeout: TrialTimeout = None,
     dry_run: DryRun = False,
     margin: Margin = None,
+    quiet: Quiet = False,
+    log_level: LogLevel = None,
     format: Format = "table",
 ) -> None:
     """Make a table or figure of the paper anew: run what is missing, write it, print it.
@@ -243,7 +262,8 @@ def reproduce(
 
     points = _margin(margin, True) or MARGIN
     given = {"device": device, "data-dir": data_dir, "results-dir": results_dir,
-             "workers": workers, "replicas": replicas}  # fmt: skip
+             "workers": workers, "replicas": replicas, "trial-timeout": trial_timeout}  # fmt: skip
+    set_level(log_level, quiet)
     options = {key: value for key, value in given.items() if value is not None}
     code = make(target, scale, options, plugin or [], output, retry_failed, dry_run, format, points)
     raise typer.Exit(code)
@@ -626,6 +646,12 @@ def _start(
             f"{command} on {processes} processes: only 'credbench run' takes several; "
             "start it without torchrun"
         )
+
+
+def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options of an experiment among those of a command, which are all text."""
+    texts = {key.replace("_", "-"): value for key, value in given.items() if isinstance(value, str)}
+    return {key: value for key, value in texts.items() if key not in ("format", "log-level")}
 
 
 def _margin(given: float | None, compare: bool) -> float | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,22 +13,25 @@ from credbench import together
 from credbench.angles import Angles, read_every
 from credbench.catalogue import plain
 from credbench.configuration import Configuration, configure
-from credbench.errors import InterruptedRunError, RequestError, unknown
+from credbench.errors import RequestError, unknown
 from credbench.experiment import Experiment, Trial, make_experiment, setting_of
 from credbench.launch import launched, one_voice
+from credbench.logs import log
 from credbench.records import STATUSES
 from credbench.registry import Registry, source_hash
 from credbench.spec import Spec, parse_axis
 from credbench.store import NOT_APPLICABLE, Record, Store, experiments, frame
+from credbench.wording import count
 
 if TYPE_CHECKING:
     from credbench.learner import Learner
     from credbench.report.tables import Printable, Table
-    from credbench.running import Options
+    from credbench.running import Events, Options
 
 _FORMATS = ("table", "md", "latex", "csv", "json")
 DEFAULT_DATA = "~/.cache/credbench"
 DEFAULT_RESULTS = "results"
+_LONGEST = 1e9
 
 
 def run_experiment(
@@ -92,7 +95,7 @@ def check_format(format: str) -> None:
 def warn(problems: Iterable[str]) -> None:
     """Print one line for each problem that does not stop the command."""
     for problem in dict.fromkeys(problems):
-        print(f"credbench: {problem}", file=sys.stderr)
+        log.warning(problem)
 
 
 def _plugins(asked: Configuration) -> tuple[Path, ...]:
@@ -114,7 +117,32 @@ def plan_options(
         retry_failed=retry_failed,
         timing=timing,
         embedded=_embedded(asked.run.get("tsne")),
+        scalars=_scalars(asked.run.get("tensorboard", "no")),
+        timeout=_seconds("trial-timeout", asked.run.get("trial-timeout")),
     )
+
+
+def _scalars(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise RequestError(f"tensorboard {text!r}: expected yes or no")
+    if text == "yes":
+        from credbench import scalars
+
+        scalars.check()
+    return text == "yes"
+
+
+def _seconds(key: str, text: str | None) -> float | None:
+    """Return a number of seconds, or None where there is no limit."""
+    if text is None or text == "none":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < _LONGEST:
+        raise RequestError(f"{key} {text!r}: expected a number of seconds above 0, or none")
+    return value
 
 
 def _embedded(text: str | None) -> int:
@@ -186,7 +214,8 @@ def print_plan(
         print(f"{trial.id}  {'to run' if trial.id in left else 'done  '}  {trial.label}")
     for trial in experiment.refused:
         print(f"{trial.id}  n/a     {trial.label}: {trial.refusal}")
-    print(f"{len(experiment.trials)} trials in {store.folder}, {len(left)} to run")
+    trials = count(len(experiment.trials), "trial")
+    print(f"{trials} in {store.folder}, {len(left)} to run")
 
 
 def execute(experiment: Experiment, store: Store, how: Options) -> None:
@@ -196,20 +225,30 @@ def execute(experiment: Experiment, store: Store, how: Options) -> None:
     """
     from rich.console import Console
 
+    from credbench.interrupting import interruptible
     from credbench.progress import show_progress
     from credbench.running import run
 
-    try:
-        with show_progress(Console(stderr=True)) as events:
-            run(experiment, store, how, events)
-    except KeyboardInterrupt:
-        records = store.trials()
-        saved = sum(trial.id in records for trial in experiment.trials)
-        raise InterruptedRunError(
-            f"interrupted: {saved} of {len(experiment.trials)} trials are saved in "
+    def saved() -> str:
+        done = sum(store.has(trial.id) for trial in experiment.trials)
+        return (
+            f"interrupted: {done} of {count(len(experiment.trials), 'trial')} are saved in "
             f"{store.folder}; the same command goes on from there"
-        ) from None
-    warn(store.problems)
+        )
+
+    with interruptible(saved), show_progress(Console(stderr=True)) as events:
+        if how.scalars:
+            events = replace(events, finished=partial(_finished, store, events))
+        run(experiment, store, how, events)
+    warn(store.untold())
+
+
+def _finished(store: Store, events: Events, record: Record) -> None:
+    from credbench.scalars import write_scalars
+
+    if store.writes:
+        write_scalars(store.folder, record)
+    events.finished(record)
 
 
 def time_alone(
@@ -221,18 +260,17 @@ def time_alone(
     """Time the settings that have records but no timing, with progress; return their number."""
     from rich.console import Console
 
+    from credbench.interrupting import interruptible
     from credbench.progress import show_progress
     from credbench.running import time_untimed
 
-    try:
-        with show_progress(Console(stderr=True)) as events:
-            count = time_untimed(trials, records, timings, store, events)
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "interrupted: all trials are saved; the same command goes on from there"
-        ) from None
-    warn(store.problems)
-    return count
+    def saved() -> str:
+        return "interrupted: all trials are saved; the same command goes on from there"
+
+    with interruptible(saved), show_progress(Console(stderr=True)) as events:
+        timed = time_untimed(trials, records, timings, store, events)
+    warn(store.untold())
+    return timed
 
 
 def _finish(
@@ -241,12 +279,12 @@ def _finish(
     records = store.trials()
     made = make_table(store, experiment.planned, records, registry)
     show([_compared(_published(made), margin)], format)
-    mine = [records[trial.id] for trial in experiment.trials]
+    mine = [records[trial.id] for trial in experiment.trials if trial.id in records]
     unfinished = [record for record in mine if record["status"] != "done"]
     if format == "table":
         print(f"Records: {store.folder / 'trials'}")
     warn(f"{trial_name(record)} {record['status']}: {record['reason']}" for record in unfinished)
-    return 1 if unfinished else 0
+    return 1 if unfinished or len(mine) < len(experiment.trials) else 0
 
 
 def trial_name(record: Record) -> str:
@@ -434,7 +472,7 @@ def print_status(registry: Registry, results_dir: Path, name: str | None, format
         return
     for row in rows:
         counts = ", ".join(f"{row[key]} {key}" for key in STATES)
-        print(f"{row['experiment']}: {row['trials']} trials, {counts}")
+        print(f"{row['experiment']}: {count(row['trials'], 'trial')}, {counts}")
         for line in row["unfinished"]:
             print(f"  {line}")
 

@@ -11,6 +11,7 @@ from credbench.experiment import SETTINGS
 
 RUN_KEYS = (
     "device", "data-dir", "results-dir", "workers", "replicas", "plugin", "tsne", "angles",
+    "trial-timeout", "tensorboard",
 )  # fmt: skip
 """Options that say how to run; the others, in SETTINGS, say what."""
 _LARGEST = 1_000_000
@@ -96,7 +97,7 @@ def _text(path: Path, key: str, value: object) -> str:
 def _word(path: Path, key: str, value: object) -> str:
     if value is None:
         return "none"
-    if isinstance(value, bool) and key == "tuned":
+    if isinstance(value, bool) and key in ("tuned", "tensorboard"):
         return "yes" if value else "no"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         shown = str(type(value).__name__ if isinstance(value, (dict, list)) else value)

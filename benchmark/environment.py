@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from credbench.launch import launched
+from credbench.wording import count
 
 _PACKAGES = ("credbench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
 
@@ -58,9 +59,9 @@ def describe(environment: dict[str, Any]) -> str:
     """Return an environment in one line, for the foot of a table."""
     share, together = "", environment.get("processes", 1)
     if environment["device"] == "cpu" or together > 1:
-        share = f", {_count(max(environment['workers'], together), 'process')}"
+        share = f", {count(max(environment['workers'], together), 'process')}"
     if environment["device"] == "cpu":
-        share += f" of {_count(environment['threads'], 'thread')}"
+        share += f" of {count(environment['threads'], 'thread')}"
     if together > 1:
         share += " on one trial at a time"
     versions = f"torch {environment['packages']['torch']}, Python {environment['python']}"
@@ -70,13 +71,8 @@ def describe(environment: dict[str, Any]) -> str:
 def describe_machine(environment: dict[str, Any]) -> str:
     """Return the hardware that computed."""
     if environment["device"] == "cpu":
-        return f"{_count(environment['cores'], 'core')} of {environment['processor']}"
+        return f"{count(environment['cores'], 'core')} of {environment['processor']}"
     return f"{environment['accelerator']}"
-
-
-def _count(n: int, what: str) -> str:
-    plural = "es" if what.endswith("s") else "s"
-    return f"{n} {what}{plural if n != 1 else ''}"
 
 
 def load() -> float | None:

@@ -24,6 +24,10 @@ class InterruptedRunError(CredbenchError):
     exit_code = 130
 
 
+class LostTrialError(CredbenchError):
+    """A trial's process was ended from outside; the sentence is the reason in its record."""
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> RequestError:
     """Return the error for a name that is not among `known`, with the nearest name."""
     names = sorted(known)

@@ -225,6 +225,8 @@ def _trials(
     seeds = parse_seeds(settings["seeds"])
     epochs = _number("epochs", settings["epochs"], int) if settings["epochs"] else None
     _check_size([*axes, optimizers or [None], seeds])
+    for dataset, batch in itertools.product(axes[0], axes[4]):
+        _check_batch(dataset, batch, limit)
     for dataset, network, activation, init, batch, clip, algorithm in itertools.product(*axes):
         for optimizer in optimizers or [_own_optimizer(registry, algorithm)]:
             for seed in seeds:
@@ -256,6 +258,16 @@ def _limited(dataset: Dataset, limit: int | None) -> Dataset:
             f"{dataset.validation} for validation; give at most {dataset.trainable}"
         )
     return dataset
+
+
+def _check_batch(dataset: Dataset, batch: int, limit: int | None) -> None:
+    most = limit or dataset.trainable
+    if batch > most:
+        where = "" if limit is None else f" by limit-train {limit}"
+        raise RequestError(
+            f"batch-size {batch}: {dataset.name} has {most:,} training images{where}; give at most "
+            f"{most}"
+        )
 
 
 def _own_optimizer(registry: Registry, algorithm: Learner) -> Component:

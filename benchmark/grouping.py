@@ -26,18 +26,27 @@ class Grouping:
     """The group size asked for; None lets the device, the network and the memory decide."""
     _room: dict[object, int | None] = field(default_factory=dict)
 
-    def groups(self, trials: Sequence[Trial]) -> Iterator[list[Trial]]:
+    def groups(
+        self, trials: Sequence[Trial], planned: Sequence[Trial] = ()
+    ) -> Iterator[list[Trial]]:
         """Yield trials that train together, in the order of the first of each program.
 
-        Raises `RequestError` for a trial that does not fit in memory even alone.
+        Those of an experiment are together as they would be if all that it has `planned` were to
+        run: a trial's last bits hang on how many train with it, and a sweep that was stopped is to
+        end as one that was not. Raises `RequestError` for a trial that does not fit in memory even
+        alone.
         """
-        by_program: dict[object, list[Trial]] = {}
-        for trial in trials:
-            by_program.setdefault(trial.program, []).append(trial)
+        wanted = {trial.id for trial in trials}
+        by_program: dict[object, list[Trial]] = {trial.program: [] for trial in trials}
+        for trial in planned or trials:
+            if trial.program in by_program:
+                by_program[trial.program].append(trial)
         for members in by_program.values():
             size = self._size(members)
             for start in range(0, len(members), size):
-                yield members[start : start + size]
+                some = [t for t in members[start : start + size] if t.id in wanted]
+                if some:
+                    yield some
 
     def workers_fitting(self, groups: Sequence[Sequence[Trial]]) -> int:
         """Return how many processes can train such groups at once, of those there may be."""

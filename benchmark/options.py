@@ -98,6 +98,27 @@ Margin = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Run failed and diverged trials again.")
 ]
+TrialTimeout = Annotated[
+    str | None,
+    axis(
+        "--trial-timeout",
+        metavar="SECONDS",
+        help="Give a trial up that takes longer [default: none].",
+    ),
+]
+LogLevel = Annotated[
+    str | None,
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help="What is said on stderr: debug, info, warning or error [default: info].",
+        show_default=False,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Say on stderr what is wrong, and no more."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the trials and stop.")]
 Device = Annotated[
     str | None,

@@ -15,14 +15,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from credbench.logs import log, says
 from credbench.running import Events
 from credbench.store import Record
+from credbench.wording import count
 
 
 @contextmanager
 def show_progress(console: Console) -> Iterator[Events]:
     """Yield the events to give to `run`; the bar is gone when the context ends."""
-    if not console.is_terminal:
+    if not says("info"):
+        yield Events(note=log.warning)
+        return
+    if not console.is_terminal or says("debug"):
         yield _Lines(console).events()
         return
     columns = (
@@ -81,13 +86,21 @@ class _Lines:
         self._console = console
         self._trials = 0
         self._done = 0
+        self._epochs = 0
+        self._ended = 0
 
     def events(self) -> Events:
-        return Events(self._started, finished=self._finished, timing=self._timing, note=self._note)
+        return Events(
+            self._started, self._epoch, self._finished, self._timing, self._note, log.debug
+        )
 
     def _started(self, trials: int, epochs: int) -> None:
-        self._trials = trials
-        self._print(f"{trials} trials to run, {epochs} epochs in all")
+        self._trials, self._epochs = trials, epochs
+        self._print(f"{count(trials, 'trial')} to run, {count(epochs, 'epoch')} in all")
+
+    def _epoch(self, trials: int) -> None:
+        self._ended += trials
+        log.debug("%s of %s ended", f"{self._ended:,}", count(self._epochs, "epoch"))
 
     def _finished(self, record: Record) -> None:
         self._done += 1
@@ -108,7 +121,7 @@ def _print(console: Console, line: str) -> None:
 
 
 def _timing(settings: int) -> str:
-    return f"timing {settings} settings, one replica at a time"
+    return f"timing {count(settings, 'setting')}, one replica at a time"
 
 
 def outcome(record: Record) -> str:

@@ -17,6 +17,10 @@ _SOME = ("top5",)
 Test = Callable[[Any], bool]
 
 
+class NewerFormatError(ValueError):
+    """A file was written by a later version, which alone may change it."""
+
+
 def _text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -136,11 +140,17 @@ KINDS = tuple(_SCHEMAS)
 
 
 def check(kind: str, content: Any) -> None:
-    """Raise `ValueError` for a file of a kind that could not be read as one."""
+    """Raise `ValueError` for a file of a kind that could not be read as one.
+
+    It is a `NewerFormatError` where a later version could.
+    """
     if not isinstance(content, dict):
         raise ValueError("it is not an object where one is expected")
     if kind in ("trials", "timings") and content.get("format") != FORMAT:
-        raise ValueError(f"format {content.get('format')!r}, this version reads {FORMAT}")
+        found = content.get("format")
+        newer = isinstance(found, int) and found > FORMAT
+        wrong = NewerFormatError if newer else ValueError
+        raise wrong(f"format {found!r}, this version reads {FORMAT}")
     _check(content, _SCHEMAS[kind])
     optional = _OPTIONAL.get(kind, {})
     _check(content, {key: test for key, test in optional.items() if key in content})

@@ -27,6 +27,7 @@ from credbench.planning import Found, Plan, make_plan
 from credbench.registry import Registry
 from credbench.store import Record, Store, frame, write_file
 from credbench.targets import Target, read_target
+from credbench.wording import count
 
 if TYPE_CHECKING:
     from credbench.report.tables import Printable
@@ -81,7 +82,7 @@ def reproduce(
 def _describe(target: Target, registry: Registry, how: Options, results: Path) -> int:
     """Print what a target would run."""
     if target.shows == "timing":
-        print(f"{target.label}: {len(target.grids)} grids to time")
+        print(f"{target.label}: {count(len(target.grids), 'grid')} to time")
         return 0
     plan = make_plan(target, registry, how, results, search=False)
     trials = plan.experiment.trials
@@ -90,8 +91,8 @@ def _describe(target: Target, registry: Registry, how: Options, results: Path) -
         state = "done  " if trial.id in found else "absent" if trial.id in plan.absent else "to run"
         print(f"{trial.id}  {state}  {trial.label}")
     left = sum(trial.id not in found and trial.id not in plan.absent for trial in trials)
-    tuning = f", {plan.untuned} settings to be tuned first" if plan.untuned else ""
-    print(f"{target.label}: {len(trials)} trials, {left} to run{tuning}")
+    tuning = f", {count(plan.untuned, 'setting')} to be tuned first" if plan.untuned else ""
+    print(f"{target.label}: {count(len(trials), 'trial')}, {left} to run{tuning}")
     warn(f"{target.label}: {why}" for why in plan.absent.values())
     return 0
 
@@ -196,8 +197,8 @@ def _range(found: Iterable[int | None], what: str) -> str:
     numbers = sorted({value for value in found if value is not None})
     if not numbers:
         return ""
-    ends = dict.fromkeys((f"{numbers[0]:,}", f"{numbers[-1]:,}"))
-    return f"{' to '.join(ends)} {what}" + ("" if numbers[-1] == 1 else "s")
+    lowest, highest = numbers[0], count(numbers[-1], what)
+    return highest if lowest == numbers[-1] else f"{lowest:,} to {highest}"
 
 
 def _files(where: Path, target: Target) -> list[Path]:

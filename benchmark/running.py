@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench import environment, together
-from credbench.errors import CredbenchError, RequestError
+from credbench.errors import CredbenchError, LostTrialError, RequestError
 from credbench.experiment import Experiment, Trial
 from credbench.grouping import Grouping
 from credbench.images import PARTS
 from credbench.launch import launched
-from credbench.registry import Registry, last_line, source_hash
+from credbench.registry import last_line, source_hash
 from credbench.store import Record, Store
 
 if TYPE_CHECKING:
@@ -52,6 +45,10 @@ class Options:
     """Of how many test images the last hidden layer is kept, in the plane."""
     angles: Angles | None = None
     """What is watched while trials train."""
+    timeout: float | None = None
+    """Seconds after which a trial is given up."""
+    scalars: bool = False
+    """Whether learning curves are written for TensorBoard."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,7 @@ class Events:
     finished: Callable[[Record], Any] = lambda record: None
     timing: Callable[[int], Any] = lambda settings: None
     note: Callable[[str], Any] = lambda line: None
+    debug: Callable[[str], Any] = lambda text: None
 
 
 def pending(
@@ -72,12 +70,13 @@ def pending(
     embedded: int = 0,
     angles: Angles | None = None,
 ) -> list[Trial]:
-    """Return the trials without a record that `serves`."""
+    """Return the trials without a record that `serves`, nor one that a later version wrote."""
     records = store.trials()
     return [
         trial
         for trial in experiment.trials
-        if not serves(records.get(trial.id), trial, retry_failed, embedded, angles)
+        if trial.id not in store.newer
+        and not serves(records.get(trial.id), trial, retry_failed, embedded, angles)
     ]
 
 
@@ -119,8 +118,12 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     Raises `RequestError` where the data, the device or the results folder cannot be used.
     """
     store.check_writable()
+    store.recover()
+    store.mends = store.writes
     more = (options.embedded, options.angles)
     left = pending(experiment, store, options.retry_failed, *more)
+    for problem in store.untold():
+        events.note(problem)
     trials = together.decided(left, experiment.trials)
     together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
     device = resolve_device(options.device) if trials else "cpu"
@@ -132,7 +135,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
         }
     )
     if trials:
-        _train(trials, store, options, device, events)
+        _train(trials, experiment.trials, store, options, device, events)
     if options.timing:
         time_untimed(experiment.trials, store.trials(), store.timings(), store, events)
 
@@ -183,21 +186,28 @@ def time_untimed(
 
 
 def _train(
-    trials: Sequence[Trial], store: Store, options: Options, device: str, events: Events
+    trials: Sequence[Trial],
+    planned: Sequence[Trial],
+    store: Store,
+    options: Options,
+    device: str,
+    events: Events,
 ) -> None:
     grouping = Grouping(device, worker_count(options.workers, device), options.replicas)
-    groups = list(grouping.groups(trials))
+    groups = list(grouping.groups(trials, planned))
     workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
     more = (options.embedded, options.angles)
     job = Job(store, options.data_dir, device, captured, options.judged, *more)
     events.started(len(trials), sum(trial.epochs for trial in trials))
-    if workers == 1:
-        for group in groups:
-            for record in job(group, events):
-                events.finished(record)
-    else:
-        _run_in_pool(job, groups, workers, options.plugins, events)
+    if workers > 1 or options.timeout is not None:
+        from credbench.pool import Pool
+
+        Pool(job, options.plugins, events, options.timeout).run(groups, workers)
+        return
+    for group in groups:
+        for record in job(group, events):
+            events.finished(record)
 
 
 def resolve_device(name: str) -> str:
@@ -263,26 +273,35 @@ class Job:
                 half = len(group) // 2
                 return self(group[:half], events) + self(group[half:], events)
             together.expect_everywhere(error, group[0])
+            events.debug(f"{group[0].label}: {traceback.format_exc()}")
             outcomes = [error]
         earlier = max(getattr(outcome, "earlier_seconds", 0.0) for outcome in outcomes)
-        seconds = time.perf_counter() - started + earlier
-        facts = {
-            "environment": self.environment,
-            "device": self.device,
-            "load": load,
-            "group": len(group),
-            "processes": launched().size,
-            "seconds": seconds,
-        }
+        facts = self._facts(len(group), load, time.perf_counter() - started + earlier)
         records = [
             self._with_earlier(make_record(trial, outcome) | facts)
             for trial, outcome in zip(group, outcomes, strict=True)
         ]
-        for record in records:
-            self.store.write_trial(record)
+        self.store.write_trials(records)
         if not any(isinstance(outcome, Exception) for outcome in outcomes):
             checkpoint.remove()  # what failed may go on from it: the reason may have passed
         return records
+
+    def fail(self, trial: Trial, error: CredbenchError, seconds: float) -> Record:
+        """Store and return the record of a trial whose process is gone, after so many seconds."""
+        record = make_record(trial, error) | self._facts(1, environment.load(), seconds)
+        self.store.write_trial(record)
+        return record
+
+    def _facts(self, group: int, load: float | None, seconds: float) -> Record:
+        """Return where and how trials of a group ran."""
+        return {
+            "environment": self.environment,
+            "device": self.device,
+            "load": load,
+            "group": group,
+            "processes": launched().size,
+            "seconds": seconds,
+        }
 
     def _with_earlier(self, record: Record) -> Record:
         """Return a record with what an earlier one of the same training kept and it did not."""
@@ -332,6 +351,8 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
         record["streamed"] = True
     if trial.dataset.origin:
         record["origin"] = trial.dataset.origin
+    if isinstance(outcome, LostTrialError):
+        return record | {"status": "failed", "reason": str(outcome)}
     if isinstance(outcome, Exception):
         where = traceback.extract_tb(outcome.__traceback__)[-1]
         place = f"{Path(where.filename).name}, line {where.lineno}"
@@ -366,72 +387,3 @@ def _given(score: Score) -> dict[str, float]:
 def _short(value: float) -> float | None:
     """Return a logged value at six digits; one that is not finite has no spelling in JSON."""
     return float(f"{value:.6g}") if abs(value) < float("inf") else None
-
-
-# A worker's own: set once as it starts, since a job's data must not travel with every task.
-_worker: dict[str, Any] = {}
-
-
-def _start_worker(job: Job, plugins: tuple[Path, ...], told: SimpleQueue[int | str]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    Registry(plugins)
-    _worker.update(job=job, events=Events(epoch=told.put, note=told.put))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, however it went."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(group: Sequence[Trial]) -> list[Record]:
-    records: list[Record] = _worker["job"](group, _worker["events"])
-    return records
-
-
-def _run_in_pool(
-    job: Job,
-    groups: Sequence[Sequence[Trial]],
-    workers: int,
-    plugins: tuple[Path, ...],
-    events: Events,
-) -> None:
-    """Train groups in processes of their own, one single-threaded group a core."""
-    context = get_context("spawn")
-    told: SimpleQueue[int | str] = context.SimpleQueue()
-    threading.Thread(target=_forward, args=(told, events), daemon=True).start()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (job, plugins, told))
-    try:
-        _collect(pool, groups, events)
-    except BaseException as error:
-        # Otherwise the interpreter would wait at its exit for what the workers have begun.
-        for child in active_children():
-            child.terminate()
-        if isinstance(error, BrokenProcessPool):
-            raise CredbenchError(
-                "a worker process was killed (out of memory?): what had finished is saved; run "
-                "the same command to go on, with fewer --workers if memory is short"
-            ) from None
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _collect(pool: ProcessPoolExecutor, groups: Sequence[Sequence[Trial]], events: Events) -> None:
-    futures: list[Future[list[Record]]] = [pool.submit(_work, group) for group in groups]
-    for future in as_completed(futures):
-        for record in future.result():
-            events.finished(record)
-
-
-def _forward(told: SimpleQueue[int | str], events: Events) -> None:
-    """Pass on what workers tell: how many trials ended an epoch, or a line."""
-    while True:
-        found = told.get()
-        if isinstance(found, str):
-            events.note(found)
-        else:
-            events.epoch(found)

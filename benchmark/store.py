@@ -5,22 +5,24 @@
 <results-dir>/<experiment>/environments/<hash>.json    hardware, versions, command
 <results-dir>/<experiment>/timings/<hash>.json         time and memory of each setting, alone
 <results-dir>/<experiment>/checkpoints/                see `credbench.checkpoints`
+<results-dir>/<experiment>/unwritten/<trial id>.json   see `Store.write_trials`
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from credbench.errors import RequestError
+from credbench.errors import CredbenchError, RequestError
 from credbench.experiment import setting_of
-from credbench.records import FORMAT, KINDS, check
+from credbench.records import FORMAT, KINDS, NewerFormatError, check
 from credbench.spread import spread
 
 if TYPE_CHECKING:
@@ -40,8 +42,13 @@ class Store:
         self.name = name
         self.writes = writes
         self.folder = results_dir / name
+        self.mends = False
+        """Whether files that are corrupt are set aside, under another name, as they are met."""
+        self.newer: set[str] = set()
+        """The ids of the records met that a later version wrote; they are not written over."""
         self.problems: list[str] = []
         """One sentence for each record that could not be read."""
+        self._told: set[str] = set()
 
     def check_writable(self) -> None:
         """Create the folder; raises `RequestError` where records could not be written."""
@@ -58,9 +65,42 @@ class Store:
                 "give --results-dir a folder that can be written"
             ) from error
 
+    def untold(self) -> list[str]:
+        """Return the problems that this has not returned before."""
+        new = [each for each in dict.fromkeys(self.problems) if each not in self._told]
+        self._told.update(new)
+        return new
+
     def write_trial(self, record: Record) -> None:
-        """Store a trial's record under its id, in place of any earlier one."""
+        """Store a trial's record under its id, in place of any earlier one.
+
+        As every other writing, it raises `CredbenchError` where the disk refuses.
+        """
         self._write("trials", record["id"], {"format": FORMAT, **record})
+
+    def write_trials(self, records: Sequence[Record]) -> None:
+        """Store the records of trials that trained together: all of them, or by `recover`."""
+        if len(records) > 1:
+            whole = {"records": [{"format": FORMAT, **record} for record in records]}
+            self._write(_HALVES, records[0]["id"], whole)
+        for record in records:
+            self.write_trial(record)
+        if len(records) > 1 and self.writes:
+            self._path(_HALVES, records[0]["id"]).unlink(missing_ok=True)
+
+    def recover(self) -> None:
+        """Store what a process that was killed meanwhile has left of `write_trials`."""
+        for path in sorted((self.folder / _HALVES).glob("*.json")) if self.writes else ():
+            try:
+                records = json.loads(path.read_bytes())["records"]
+                for record in records:
+                    check("trials", record)
+            except (OSError, ValueError, TypeError, LookupError) as error:
+                self.problems.append(f"{path} cannot be read ({error}): it is left out")
+                continue
+            for record in records:
+                self.write_trial(record)
+            path.unlink(missing_ok=True)
 
     @property
     def checkpoints(self) -> Path:
@@ -89,9 +129,13 @@ class Store:
         """Return the readable records by trial id."""
         return {r["id"]: r for r in self._read("trials")}
 
+    def has(self, id: str) -> bool:
+        """Return whether there is a record of a trial, without reading it."""
+        return self._path("trials", id).exists()
+
     def trial(self, id: str) -> Record | None:
         """Return the record of one trial, or None where there is none that can be read."""
-        path = self.folder / "trials" / f"{id}.json"
+        path = self._path("trials", id)
         try:
             return read_json(path, "trials") if path.exists() else None
         except ValueError:
@@ -116,13 +160,37 @@ class Store:
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
                 found.append(read_json(path, kind))
+            except NewerFormatError as error:
+                self.newer.add(path.stem)
+                self.problems.append(f"{error}: it is left alone, as a later version wrote it")
             except ValueError as error:
-                self.problems.append(f"{error}: it is left out")
+                self.problems.append(f"{error}: {self._put_by(path, error)}")
         return found
 
+    def _put_by(self, path: Path, error: ValueError) -> str:
+        """Return what becomes of a file that cannot be read."""
+        if not self.mends or isinstance(error.__cause__, OSError):
+            return "it is left out"
+        return f"it is set aside as {set_aside(path).name}"
+
+    def _path(self, kind: str, name: str) -> Path:
+        return self.folder / kind / f"{name}.json"
+
     def _write(self, kind: str, name: str, content: Mapping[str, Any]) -> None:
-        if self.writes:
-            write_json(self.folder / kind / f"{name}.json", content)
+        if not self.writes or name in self.newer:
+            return
+        path = self._path(kind, name)
+        try:
+            write_json(path, content)
+        except OSError as error:
+            raise CredbenchError(
+                f"{path} cannot be written ({error.strerror}): what had finished is saved; mend "
+                "that, and the same command goes on"
+            ) from error
+
+
+_HALVES = "unwritten"
+"""The folder of records that are about to be written together."""
 
 
 def read_json(path: Path, kind: str) -> Record:
@@ -130,9 +198,18 @@ def read_json(path: Path, kind: str) -> Record:
     try:
         content: Record = json.loads(path.read_bytes())
         check(kind, content)
+    except NewerFormatError as error:
+        raise NewerFormatError(f"{path} cannot be read ({error})") from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read ({error})") from error
     return content
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file so that it is kept but not read; return its new name."""
+    names = itertools.chain([".corrupt"], (f".corrupt-{k}" for k in itertools.count(2)))
+    free = (path.with_name(path.name + name) for name in names)
+    return path.rename(next(each for each in free if not each.exists()))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

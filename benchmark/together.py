@@ -36,6 +36,11 @@ def settle(trials: Sequence[Trial], options: Options, world: World) -> Options:
             f"angles {options.angles.every} on {world.size} processes: each of them has a part of "
             "every batch, and none the update; leave --angles out, or start without torchrun"
         )
+    if options.timeout is not None:
+        raise RequestError(
+            f"trial-timeout {options.timeout:g} on {world.size} processes: one of them cannot be "
+            "ended without the others; leave --trial-timeout out, or start without torchrun"
+        )
     for trial in trials:
         _check(trial, world)
     # A timing run is of one process: what a trial on several takes, its own epochs tell.

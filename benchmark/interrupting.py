@@ -1,0 +1,60 @@
+"""Ctrl-C: the first ends a run within two seconds, whatever it is doing; a second one at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from credbench.errors import InterruptedRunError
+
+_PATIENCE = 1.5
+"""Seconds that Python gets to end by itself; one long operation of torch may take more."""
+
+
+@contextmanager
+def interruptible(saved: Callable[[], str]) -> Iterator[None]:
+    """Turn Ctrl-C into an `InterruptedRunError` that says what is saved.
+
+    Where Python does not come to hear of it in time, or at a second Ctrl-C, the process ends
+    without more ado.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no signals come here
+        yield
+        return
+    mine, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    watch = threading.Thread(target=_watch, args=(mine, saved), daemon=True)
+    watch.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise InterruptedRunError(saved()) from None
+    finally:
+        signal.set_wakeup_fd(before)
+        theirs.close()
+        watch.join()
+        mine.close()
+
+
+def _watch(mine: socket.socket, saved: Callable[[], str]) -> None:
+    """Wait for a first Ctrl-C, and then for the end: of the context, of patience, or a second."""
+    while (told := mine.recv(1)) != bytes([signal.SIGINT]):
+        if not told:
+            return
+    mine.settimeout(_PATIENCE)
+    try:
+        while (told := mine.recv(1)) != bytes([signal.SIGINT]):
+            if not told:
+                return
+    except TimeoutError:
+        show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hid it
+        with suppress(OSError):  # nobody may listen
+            os.write(sys.stderr.fileno(), f"{show_cursor}credbench: {saved()}\n".encode())
+    os._exit(InterruptedRunError.exit_code)
