@@ -689,10 +689,10 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", _INTERRUPTED)
-    except SystemExit as stop:  # typer's own answer to Ctrl-C has no words
-        if stop.code == _INTERRUPTED:
-            _fail("interrupted", _INTERRUPTED)
-        raise
+    except SystemExit as stop:
+        if stop.code != _INTERRUPTED:
+            raise
+        code = _INTERRUPTED
     except OSError as error:
         if error.filename is not None:
             raise
@@ -702,6 +702,8 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         _fail(" ".join(error.format_message().split()), 2)
+    if code == _INTERRUPTED:  # typer's own answer to Ctrl-C has no words
+        _fail("interrupted", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

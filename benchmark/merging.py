@@ -21,8 +21,8 @@ from credbench import winners
 from credbench.catalogue import plain
 from credbench.commands import warn
 from credbench.errors import CredbenchError, RequestError, unknown
-from credbench.records import KINDS
-from credbench.store import Record, Store, experiments, read_json, write_json
+from credbench.records import KINDS, NewerFormatError
+from credbench.store import Record, Store, experiments, read_json, set_aside, write_json
 
 PREFERENCES = ("first", "last")
 Source = tuple[Path, Record]
@@ -56,7 +56,7 @@ class Merger:
     def _merge_file(self, kind: str, here: Path, others: Iterable[Path]) -> None:
         there = self._readable(kind, [here])
         found = self._readable(kind, others)
-        if not found:
+        if not found or (here.exists() and not there and not self._made_room(here, kind)):
             return
         kept = (there or found)[0]
         for each in found if there else found[1:]:
@@ -66,6 +66,18 @@ class Merger:
         write_json(here, kept[1])
         if kind == "trials":
             self.counts[here.parent.parent.name]["replaced" if there else "added"] += 1
+
+    def _made_room(self, here: Path, kind: str) -> bool:
+        """Set a file that is corrupt aside; return whether another may take its place."""
+        try:
+            read_json(here, kind)
+        except NewerFormatError:
+            return False
+        except ValueError as error:
+            if isinstance(error.__cause__, OSError):
+                return False
+            self.problems.append(f"{here} is set aside as {set_aside(here).name}")
+        return not here.exists()
 
     def _readable(self, kind: str, paths: Iterable[Path]) -> list[Source]:
         found = []

@@ -68,6 +68,8 @@ class Pool:
                 self._hand_out(workers)
                 self._listen()
         finally:
+            for worker in self._workers:  # all of them, before the first is waited for
+                worker.process.kill()
             for worker in self._workers:
                 worker.end()
             self._workers.clear()
@@ -139,8 +141,8 @@ class Pool:
         self._failures += 1
         if self._failures > _TRIES:
             raise CredbenchError(
-                f"worker processes cannot start, the last {how}: what had finished is saved; run the "
-                "same command to go on, with fewer --workers if memory is short"
+                f"worker processes cannot start, the last {how}: what had finished is saved; run "
+                "the same command to go on, with fewer --workers if memory is short"
             )
         self._left.appendleft(group)
 

@@ -39,7 +39,7 @@ def write_scalars(folder: Path, record: Record) -> None:
         for measure, values in record["curve"].items():
             for epoch, value in enumerate(values, start=1):
                 if value is not None:
-                    writer.add_scalar(measure.replace("_", " "), value, epoch)
+                    writer.add_scalar(measure, value, epoch)
 
 
 def _name(record: Record) -> str:

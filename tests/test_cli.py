@@ -265,7 +265,7 @@ def test_a_changed_algorithm_is_stale_and_a_comment_is_no_change(credbench, tmp_
     assert stale() == 0
     plugin.write_text(source + "    version = 2\n")
     assert stale() == 1
-    assert "1 trials to run" in credbench("run", *given).stderr
+    assert "1 trial to run" in credbench("run", *given).stderr
     assert stale() == 0
 
 
@@ -308,7 +308,7 @@ def test_a_failing_trial_is_a_record_and_the_others_go_on(credbench, tmp_path):
     again = credbench("run", "-a", "broken,dfa", "-s", "1", "--plugin", plugin, *SMALL, code=1)
     assert "to run" not in again.stderr
     retried = ("run", "-a", "broken,dfa", "-s", "1", "--plugin", plugin, *SMALL, "--retry-failed")
-    assert "1 trials to run" in credbench(*retried, code=1).stderr
+    assert "1 trial to run" in credbench(*retried, code=1).stderr
 
 
 QUICK = (

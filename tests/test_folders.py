@@ -257,4 +257,4 @@ def test_a_run_on_class_folders_says_so_wherever_it_is_shown(credbench, tmp_path
     assert "trials to run" not in again.stderr and note in again.stdout
     jpeg = record.read_text(encoding="utf-8").replace("class folders (PNG)", "class folders (JPEG)")
     record.write_text(jpeg, encoding="utf-8")
-    assert "1 trials to run" in credbench(*run).stderr, "other data has no record yet"
+    assert "1 trial to run" in credbench(*run).stderr, "other data has no record yet"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from credbench.environment import capture
-from credbench.errors import RequestError
+from credbench.errors import CredbenchError, RequestError
 from credbench.store import Store, experiments
 
 SWEEP = (
@@ -122,7 +122,7 @@ def test_a_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(CredbenchError, match=r"a.json cannot be written \(No space left on device"):
         store.write_trial(record("a", value=2))
     assert store.trials()["a"]["value"] == 1
     assert [p.name for p in (tmp_path / "one/trials").iterdir()] == ["a.json"]
@@ -200,7 +200,7 @@ def test_a_damaged_record_is_told_of_and_made_again(credbench, tmp_path):
         assert f"{path.name} cannot be read" in told and "x.json cannot be read" in told
     assert credbench("status").stdout.startswith("digits: 2 trials, 1 done")
     again = credbench(*small)
-    assert "1 trials to run" in again.stderr and path.name in again.stderr
+    assert "1 trial to run" in again.stderr and path.name in again.stderr
     assert again.stdout.splitlines()[5].split()[:3] == first.stdout.splitlines()[5].split()[:3]
 
 

@@ -1,13 +1,21 @@
 """Sweeps that are killed, interrupted or refused by the disk: nothing is lost, all is told."""
 
+import json
 import multiprocessing
 import random
+import resource
+import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 import sweeps
 
+from credbench import scalars
+from credbench.errors import RequestError
 from credbench.store import Store
 
 TIMES = ("seconds", "training_seconds", "compile_seconds", "load", "environment")
@@ -89,3 +97,196 @@ def test_a_long_trial_killed_in_training_ends_with_the_same_bits(children, tmp_p
     (record,) = sweeps.sweep(tmp_path / "killed", sweeps.LONG).trials().values()
     assert len(record["resumed"]) == 2 and 0 < record["resumed"][0] < record["resumed"][1] < 30
     assert untimed({0: record}) == untimed({0: whole})
+
+
+PLUGIN = """
+import os, signal, time
+from pathlib import Path
+from credbench.algorithms.backprop import Backprop
+
+class Doomed(Backprop):
+    name = "doomed"
+    def updates(self, step):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Unlucky(Backprop):
+    name = "unlucky"
+    def updates(self, step):
+        if not Path("once").exists():
+            Path("once").touch()
+            os._exit(7)
+        return super().updates(step)
+
+class Hung(Backprop):
+    name = "hung"
+    def updates(self, step):
+        time.sleep(1000)
+"""
+SMALL = ("-n", "mlp[hidden=16]", "-e", "2", "--limit-train", "200", "--device", "cpu",
+         "--no-timing", "--plugin", "plugin.py")  # fmt: skip
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+
+
+def status(credbench):
+    return json.loads(credbench("status", "--plugin", "plugin.py", "--format", "json").stdout)[0]
+
+
+def test_a_killed_worker_is_a_failed_trial_and_the_others_go_on(credbench, plugin):
+    """One that was killed for what others did comes to its result when it is alone."""
+    run = ("run", "-a", "doomed,unlucky,dfa", "-s", "1", "--workers", "2", *SMALL)
+    ran = credbench(*run, code=1)
+    reason = "its worker process was killed (signal 9; out of memory?)"
+    assert f"doomed digits tanh seed 0: failed, {reason}" in ran.stderr
+    assert f"1 trial of doomed on mlp[hidden=16], tanh failed: {reason}." in ran.stdout
+    found = status(credbench)
+    assert (found["failed"], found["done"], found["missing"]) == (1, 2, 0)
+    assert found["unfinished"] == [f"doomed digits tanh mlp[hidden=16] seed 0 failed: {reason}"]
+    assert "to run" not in credbench(*run, code=1).stderr
+    assert "1 trial to run" in credbench(*run, "--retry-failed", code=1).stderr
+
+
+def test_a_hanging_trial_is_given_up_in_time(credbench, plugin, tmp_path):
+    (tmp_path / "slow.yaml").write_text(
+        "algorithm: [hung, dfa]\nseeds: 1\nworkers: 1\ntrial-timeout: 3\nplugin: plugin.py\n"
+        "network: mlp[hidden=16]\nepochs: 2\nlimit-train: 200\ndevice: cpu\n"
+    )
+    ran = credbench("run", "slow.yaml", "--no-timing", code=1)
+    assert "1/2 hung digits tanh seed 0: failed, took longer than 3 s" in ran.stderr
+    assert "2/2 dfa digits" in ran.stderr
+    (failed,) = (r for r in Store(tmp_path / "results", "slow").trials().values()
+                 if r["status"] == "failed")  # fmt: skip
+    assert failed["reason"] == "took longer than 3 s" and 3 <= failed["seconds"] < 20
+
+
+def test_of_several_trials_in_one_program_each_gets_its_own_time(credbench, plugin, tmp_path):
+    ran = credbench("run", "-a", "hung", "-s", "2", "--replicas", "2", "--workers", "2",
+                    "--trial-timeout", "2", *SMALL, code=1)  # fmt: skip
+    assert ran.stderr.count("hung digits tanh seed") == 2
+    records = Store(tmp_path / "results", "digits").trials().values()
+    assert [r["group"] for r in records] == [1, 1] and all(r["seconds"] < 20 for r in records)
+
+
+@pytest.mark.parametrize("workers, twice", [("1", False), ("2", False), ("1", True)])
+def test_ctrl_c_ends_soon_and_a_second_one_at_once(tmp_path, workers, twice):
+    """Though one step takes seconds in which Python hears nothing."""
+    (tmp_path / "plugin.py").write_text(
+        "import torch\nfrom credbench.algorithms.backprop import Backprop\n"
+        "class Deaf(Backprop):\n    name = 'deaf'\n"
+        "    def updates(self, step):\n"
+        "        a = torch.rand(6000, 6000)\n        torch.linalg.svd(a)\n"
+    )
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("credbench"), "run", "-a", "deaf", "-s", "2", *SMALL,
+         "--workers", workers],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "2 trials to run" in process.stderr.readline()
+    time.sleep(3)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    if twice:
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+    process.wait(60)
+    took = time.monotonic() - started
+    told = process.stderr.read()
+    process.stderr.close()
+    assert took < (1 if twice else 2.5)
+    if not twice:
+        assert process.returncode == 130 and told.count("\n") == 1
+        assert "0 of 2 trials are saved in results/digits; the same command goes on" in told
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    """A limit on the size of files refuses a record, as a full disk does."""
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("credbench"), "run", "-a", "dfa", "-s", "2",
+         *SMALL[:-2], "--workers", "2"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1800, 1800)),
+    )  # fmt: skip
+    assert ran.returncode == 1
+    said = ran.stderr.splitlines()
+    assert said[0] == "2 trials to run, 4 epochs in all" and len(said) == 2
+    assert "cannot be written (File too large): what had finished is saved" in said[1]
+    assert not list(tmp_path.glob("results/digits/trials/*"))
+
+
+def test_corrupt_records_are_set_aside_and_newer_ones_left_alone(credbench, tmp_path):
+    small = ("run", "-a", "dfa", "-s", "3", *SMALL[:-2])
+    credbench(*small)
+    trials = sorted((tmp_path / "results/digits/trials").iterdir())
+    corrupt, newer, fine = trials
+    whole, cut = corrupt.read_text(), corrupt.read_text()[:100]
+    corrupt.write_text(cut)
+    newer.write_text(newer.read_text().replace('"format": 1', '"format": 2'))
+    kept = newer.read_bytes(), fine.read_bytes()
+    for command in ("table", "status"):
+        credbench(command)
+    assert corrupt.read_text() == cut  # reading changes nothing
+    ran = credbench(*small, code=1)
+    assert "1 trial to run" in ran.stderr
+    lines = [line for line in ran.stderr.splitlines() if "cannot be read" in line]
+    assert f"it is set aside as {corrupt.name}.corrupt" in lines[0] and corrupt.name in lines[0]
+    assert newer.name in lines[1] and "format 2, this version reads 1" in lines[1]
+    assert len(lines) == 2 and "left alone" in lines[1]
+    assert corrupt.with_name(f"{corrupt.name}.corrupt").read_text() == cut
+    ours, theirs = json.loads(corrupt.read_text()), json.loads(whole)
+    assert untimed({0: ours}) == untimed({0: theirs})
+    assert (newer.read_bytes(), fine.read_bytes()) == kept
+    corrupt.write_text("[]")
+    assert f"as {corrupt.name}.corrupt-2" in credbench(*small, code=1).stderr
+
+
+def test_records_of_a_group_are_made_up_for(tmp_path):
+    """A process that was killed between two records of a group has left them all in one file."""
+    whole = sweeps.sweep(tmp_path / "whole", sweeps.MANY)
+    left = list(whole.trials().values())[:4]
+    half = tmp_path / "half/sweep"
+    (half / "unwritten").mkdir(parents=True)
+    (half / "unwritten/x.json").write_text(json.dumps({"records": left}))
+    (half / "unwritten/y.json").write_text(json.dumps({"records": [{"format": 1}]}))
+    store = Store(tmp_path / "half", "sweep")
+    store.recover()
+    assert store.trials() == {record["id"]: record for record in left}
+    assert [path.name for path in (half / "unwritten").iterdir()] == ["y.json"]
+    assert "y.json cannot be read" in store.problems[0]
+
+
+def test_quiet_and_levels(credbench, plugin):
+    run = ("run", "-a", "dfa,backprop", "-s", "1", *SMALL, "--workers", "1")
+    quiet = credbench(*run, "--quiet")
+    assert quiet.stderr == "" and "dfa" in quiet.stdout
+    debug = credbench(*run, "--name", "again", "--log-level", "debug").stderr
+    assert "credbench: 3 of 4 epochs ended" in debug and "\x1b" not in debug
+    broken = ("run", "-a", "dfa", "-b", "300", *SMALL, "--log-level", "error")
+    assert "batch-size 300: digits has 200 training images" in credbench(*broken, code=2).stderr
+    assert "unknown log level 'loud'" in credbench(*run, "--log-level", "loud", code=2).stderr
+    both = credbench(*run, "--log-level", "info", "--quiet", code=2).stderr
+    assert "--quiet with --log-level info" in both
+
+
+def test_learning_curves_for_tensorboard(tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    scalars.check()
+    (record,) = sweeps.sweep(tmp_path, sweeps.LONG | {"epochs": "2"}).trials().values()
+    record["curve"]["training_loss"][0] = None
+    for _ in range(2):
+        scalars.write_scalars(tmp_path, record)
+    (place,) = (tmp_path / "tensorboard").iterdir()
+    found = events.EventAccumulator(str(place)).Reload()
+    told = [(each.step, each.value) for each in found.Scalars("validation_error")]
+    assert told == [
+        (k + 1, pytest.approx(v)) for k, v in enumerate(record["curve"]["validation_error"])
+    ]
+    assert [each.step for each in found.Scalars("training_loss")] == [2]
+
+
+def test_tensorboard_that_is_not_there_is_one_line(monkeypatch):
+    monkeypatch.setattr(scalars.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RequestError, match="pip install 'credbench\\[tensorboard\\]'"):
+        scalars.check()

@@ -78,6 +78,8 @@ class Row:
     """The ids of its trials."""
     peak_bytes: int | None = None
     """The most memory that a timing run of one replica held; None without such a run."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why trials failed or diverged, and how many of them."""
 
     @property
     def n(self) -> int:
@@ -131,7 +133,13 @@ def _row(setting: dict[str, str], arguments: dict[str, str], trials: Sequence[Tr
         {int(trial["seed"]): float(trial[MEASURES["test"]]) for trial in tests},
         tuple(trial["id"] for trial in trials),
         _most(_values(done, "peak_bytes")),
+        _reasons(trials),
     )
+
+
+def _reasons(trials: Sequence[Trial]) -> dict[str, int]:
+    lost = [trial for trial in trials if trial["status"] in ("failed", "diverged")]
+    return dict(Counter(f"{trial['status']}: {trial['reason']}" for trial in lost).most_common())
 
 
 def _there(value: Any) -> bool:

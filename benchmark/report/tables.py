@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from credbench.report import latex
 from credbench.report.statistics import Estimate
 from credbench.report.summary import Row, measured, varying
+from credbench.wording import count
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -29,6 +30,7 @@ HEADINGS = {
     "top5": "top-5 error %",
 }
 """What each measure's column is called."""
+_MOST_REASONS = 8
 _SURROGATE, _UNTIMED, _PASSES = "†", "‡", "*"
 PEAK = "Peak: weights, feedback, moments, and the most that a step holds beside them."
 
@@ -111,6 +113,7 @@ class Table:
         ]
         refused = [row for row in self.rows if row.refusal]
         marks += [f"Not applicable: {_cell(row)}: {row.refusal}." for row in refused]
+        marks += _lost(self.rows)
         if any(row.passes > 1 for row in self.rows):
             marks.append(f"{_PASSES} one epoch is several passes over the data.")
         marks += [
@@ -136,6 +139,20 @@ class Table:
         )
         return [*dict.fromkeys(marks), *([f"All rows: {common}."] if common else []), protocol,
                 *self.notes]  # fmt: skip
+
+
+def _lost(rows: Sequence[Row]) -> list[str]:
+    """Return why trials came to nothing, for those most tables have room for."""
+    found = [(row, *each) for row in rows for each in row.reasons.items()]
+    told = [
+        f"{count(trials, 'trial')} of {_cell(row)} {reason}."
+        for row, reason, trials in found[:_MOST_REASONS]
+    ]
+    more = sum(trials for _, _, trials in found[_MOST_REASONS:])
+    return [
+        *told,
+        *([f"{count(more, 'more trial')} failed or diverged: see status."] if more else []),
+    ]
 
 
 def _untimed(row: Row) -> str:
@@ -185,7 +202,7 @@ def _peak(row: Row) -> str:
 def _n(row: Row) -> str:
     if not row.unfinished or row.refusal:
         return str(row.n)
-    left = ", ".join(f"{count} {status}" for status, count in row.unfinished.items())
+    left = ", ".join(f"{trials} {status}" for status, trials in row.unfinished.items())
     return f"{row.n} of {row.planned} ({left})"
 
 
@@ -338,6 +355,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "planned": row.planned,
         "surrogate": row.surrogate,
         "not_applicable": row.refusal,
+        "reasons": "; ".join(row.reasons),
         **{status: row.unfinished.get(status, 0) for status in ("failed", "diverged", "missing")},
     }
 
