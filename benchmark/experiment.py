@@ -265,7 +265,7 @@ def _check_batch(dataset: Dataset, batch: int, limit: int | None) -> None:
     if batch > most:
         where = "" if limit is None else f" by limit-train {limit}"
         raise RequestError(
-            f"batch-size {batch}: {dataset.name} has {most:,} training images{where}; give at most "
+            f"batch-size {batch}: {dataset.name} has {most} training images{where}; give at most "
             f"{most}"
         )
 

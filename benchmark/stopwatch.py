@@ -153,12 +153,6 @@ def _cells(registry: Registry, settings: Mapping[str, str]) -> list[Trial]:
     """Return one trial of each setting that can be timed, those of the reference among them."""
     experiment = make_experiment(registry, {**settings, "seeds": "1"})
     beside = make_experiment(registry, {**settings, "seeds": "1", "algorithm": REFERENCE})
-    for trial in experiment.trials:
-        if trial.batch_size > trial.dataset.trainable:
-            raise RequestError(
-                f"batch size {trial.batch_size}: {trial.dataset.name} has "
-                f"{trial.dataset.trainable} training images; give at most so many"
-            )
     warn(
         f"not applicable: {trial.algorithm.spec(full=False)} on "
         f"{trial.network.spec(full=False)}: {trial.refusal}"

@@ -103,6 +103,16 @@ def test_what_is_there_already_is_the_first(machines, tmp_path, capsys):
     assert json.loads(there.read_text())["status"] == "done"
 
 
+def test_what_is_there_and_corrupt_is_set_aside_and_what_is_newer_stays(machines, tmp_path, capsys):
+    corrupt, newer = (put(tmp_path / "out", "both", each) for each in HERE[:2])
+    corrupt.write_text("{")
+    newer.write_text(later := newer.read_text().replace('"format": 1', '"format": 2'))
+    _, told = merged(tmp_path, capsys, *machines, code=1)
+    assert json.loads(corrupt.read_text())["status"] == "done" and newer.read_text() == later
+    assert corrupt.with_name(f"{corrupt.name}.corrupt").read_text() == "{"
+    assert f"is set aside as {corrupt.name}.corrupt" in told and "format 2" in told
+
+
 @pytest.mark.parametrize("prefer", (None, "first", "last"))
 def test_a_failed_trial_gives_way_to_a_finished_one(machines, tmp_path, capsys, prefer):
     failed = {"status": "failed", "reason": "no memory"}

@@ -147,7 +147,7 @@ def test_a_run_times_each_setting_once(credbench, tmp_path):
     assert [path.read_bytes() for path in records] == contents
     other = json.loads(contents[0]) | {"source": "of another version"}
     records[0].write_text(json.dumps(other))
-    assert "timing 1 settings" in credbench(*given).stderr
+    assert "timing 1 setting," in credbench(*given).stderr
 
 
 def start(script, *arguments, cwd):
