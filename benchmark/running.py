@@ -200,7 +200,9 @@ def _train(
     more = (options.embedded, options.angles)
     job = Job(store, options.data_dir, device, captured, options.judged, *more)
     events.started(len(trials), sum(trial.epochs for trial in trials))
-    if workers > 1 or options.timeout is not None:
+    # Of what an earlier run left, one trial may be what ended it.
+    left = grouping.workers > 1 and len(trials) < len(planned)
+    if workers > 1 or options.timeout is not None or (left and not _streamed(trials)):
         from credbench.pool import Pool
 
         Pool(job, options.plugins, events, options.timeout).run(groups, workers)
@@ -208,6 +210,10 @@ def _train(
     for group in groups:
         for record in job(group, events):
             events.finished(record)
+
+
+def _streamed(trials: Sequence[Trial]) -> bool:
+    return any(trial.dataset.streamed for trial in trials)
 
 
 def resolve_device(name: str) -> str:
