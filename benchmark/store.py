@@ -17,6 +17,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -95,7 +96,7 @@ class Store:
                 records = json.loads(path.read_bytes())["records"]
                 for record in records:
                     check("trials", record)
-            except (OSError, ValueError, TypeError, LookupError) as error:
+            except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
                 self.problems.append(f"{path} cannot be read ({error}): it is left out")
                 continue
             for record in records:
@@ -169,9 +170,10 @@ class Store:
 
     def _put_by(self, path: Path, error: ValueError) -> str:
         """Return what becomes of a file that cannot be read."""
-        if not self.mends or isinstance(error.__cause__, OSError):
-            return "it is left out"
-        return f"it is set aside as {set_aside(path).name}"
+        if self.mends and not isinstance(error.__cause__, OSError):
+            with suppress(OSError):  # another process may have been faster
+                return f"it is set aside as {set_aside(path).name}"
+        return "it is left out"
 
     def _path(self, kind: str, name: str) -> Path:
         return self.folder / kind / f"{name}.json"

@@ -230,7 +230,7 @@ def test_budgets_are_each_learners_own(room):
     assert "2 settings to be tuned first" in room.make("reproduce", "tiny", "--dry-run").out
     room.make("tune", "-a", "backprop", "-d", "digits", "-n", "mlp[hidden=8]", "--draws", "2",
               "--passes", "3", "--images", "100", "--name", "same")  # fmt: skip
-    assert "1 settings to be tuned first" in room.make("reproduce", "tiny", "--dry-run").out
+    assert "1 setting to be tuned first" in room.make("reproduce", "tiny", "--dry-run").out
 
 
 def test_a_trial_that_ended_well_elsewhere_counts(room):
