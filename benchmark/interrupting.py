@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from credbench.errors import InterruptedRunError
 
-_PATIENCE = 1.5
+_PATIENCE = 1.0
 """Seconds that Python gets to end by itself; one long operation of torch may take more."""
 
 

@@ -171,7 +171,7 @@ def test_of_several_trials_in_one_program_each_gets_its_own_time(credbench, plug
 
 @pytest.mark.parametrize("workers, twice", [("1", False), ("2", False), ("1", True)])
 def test_ctrl_c_ends_soon_and_a_second_one_at_once(tmp_path, workers, twice):
-    """Though one step takes seconds in which Python hears nothing."""
+    """Though one step takes minutes in which Python hears nothing."""
     (tmp_path / "plugin.py").write_text(
         "import torch\nfrom credbench.algorithms.backprop import Backprop\n"
         "class Deaf(Backprop):\n    name = 'deaf'\n"
@@ -194,9 +194,11 @@ def test_ctrl_c_ends_soon_and_a_second_one_at_once(tmp_path, workers, twice):
     took = time.monotonic() - started
     told = process.stderr.read()
     process.stderr.close()
-    assert took < (1 if twice else 2.5)
-    if not twice:
-        assert process.returncode == 130 and told.count("\n") == 1
+    assert took < 8 and process.returncode == 130  # a second or so on an idle machine
+    if twice:  # at once: it does not even say what is saved
+        assert told == ""
+    else:
+        assert told.count("\n") == 1
         assert "0 of 2 trials are saved in results/digits; the same command goes on" in told
 
 
