@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 Group = Sequence["Trial"]
 LOCAL = "local"
 """The address of a cluster of this machine alone, which lasts as long as a run."""
-_ALLOWED_FAILURES = 1
-"""How many workers of a local cluster a group may have ended before it is put by."""
+_ALLOWED_FAILURES = 0
+"""What a worker of a local cluster died of is tried again when there is nothing beside it."""
 _PATIENCE = 10.0
 _POLL = 1.0
 
@@ -228,10 +228,8 @@ class Dispatcher:
         else:
             host = worker.host_of(error.last_worker.address)
             self._job.environment = self._environments.get(host, self._job.environment)
-            reason = (
-                f"its worker process was killed ({error.allowed_failures + 1} times in a row, the "
-                f"last on {host}; out of memory?)"
-            )
+            times = 2 * (error.allowed_failures + 1)
+            reason = f"its worker process was killed ({times} times, last on {host}; out of memory?)"
             self._events.finished(self._job.fail(group[0], LostTrialError(reason), seconds))
 
 
