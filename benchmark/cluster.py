@@ -137,7 +137,7 @@ def _sweep(store: Store, options: Options, device: str) -> worker.Sweep:
     return worker.Sweep(
         uuid.uuid4().hex, device, environment.command(), folder.parent, folder.name, data,
         tuple(path.resolve() for path in options.plugins), tuple(sorted(needed)), options.judged,
-        options.embedded,
+        options.embedded, options.timeout,
     )  # fmt: skip
 
 
@@ -160,7 +160,10 @@ class Dispatcher:
         self._job = job
         self._events = events
         self._expected = expected
+        self._left: deque[Group] = deque()
         self._running: dict[Future[worker.Answer], tuple[Group, float]] = {}
+        self._late: set[Any] = set()
+        """The keys of what workers tell takes too long."""
         self._lost: list[Group] = []
         self._again = False
         self._environments: dict[str, str] = {}
@@ -171,6 +174,7 @@ class Dispatcher:
         They may have died for want of memory, or with their machine. A group that workers die of
         again is halved, down to the trial that fails.
         """
+        self._client.subscribe_topic(self._sweep.late, lambda event: self._late.add(event[1]))
         try:
             self._run(groups, None)
             self._again = True
@@ -182,15 +186,18 @@ class Dispatcher:
                 self._client.cancel(list(self._running), force=True)
 
     def _run(self, groups: Sequence[Group], most: int | None) -> None:
-        left = deque(groups)
-        while left or self._running:
+        self._left.extend(groups)
+        while self._left or self._running:
             processes = _processes(self._client)
             room = most or max(processes.total(), self._expected, 1)
-            while left and len(self._running) < room:
-                self._submit(left.popleft(), processes)
+            while self._left and len(self._running) < room:
+                self._submit(self._left.popleft(), processes)
             self._wait()
-            for future in [each for each in self._running if each.done()]:
-                self._take(future, *self._running.pop(future))
+            for future in list(self._running):
+                if future.done():
+                    self._take(future, *self._running.pop(future))
+                elif future.key in self._late:
+                    self._give_up(future, *self._running.pop(future))
 
     def _submit(self, group: Group, processes: Counter[str]) -> None:
         packed = worker.pack(group, self._job.angles)
@@ -229,8 +236,22 @@ class Dispatcher:
             host = worker.host_of(error.last_worker.address)
             self._job.environment = self._environments.get(host, self._job.environment)
             times = 2 * (error.allowed_failures + 1)
-            reason = f"its worker process was killed ({times} times, last on {host}; out of memory?)"
-            self._events.finished(self._job.fail(group[0], LostTrialError(reason), seconds))
+            reason = (
+                f"its worker process was killed ({times} times, last on {host}; out of memory?)"
+            )
+            self._fail(group[0], reason, seconds)
+
+    def _give_up(self, future: Future[worker.Answer], group: Group, since: float) -> None:
+        """Wait no longer for what takes too long; of several trials each gets its own time."""
+        self._client.cancel([future], force=True)
+        if len(group) > 1:
+            self._left.extend(group[k : k + 1] for k in range(len(group)))
+        else:
+            reason = f"took longer than {self._sweep.timeout:g} s"
+            self._fail(group[0], reason, time.monotonic() - since)
+
+    def _fail(self, trial: Trial, reason: str, seconds: float) -> None:
+        self._events.finished(self._job.fail(trial, LostTrialError(reason), seconds))
 
 
 def _result(future: Future[Any]) -> Any:
@@ -289,7 +310,7 @@ def _local_cluster(workers: int, gpus: Sequence[str]) -> Iterator[SpecCluster]:
         "options": {
             "host": "127.0.0.1",
             "port": 0,
-            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",
             "allowed_failures": _ALLOWED_FAILURES,
         },
     }

@@ -6,8 +6,11 @@ of a plugin can be unpacked only where the plugin was loaded.
 
 from __future__ import annotations
 
+import os
 import pickle
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +24,9 @@ from credbench.store import Record, Store
 
 if TYPE_CHECKING:
     from credbench.experiment import Trial
+
+_GRACE = 4.0
+"""Seconds between telling that a group takes too long and ending the process that trains it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,14 @@ class Sweep:
     """Files and folders that every worker must see."""
     judged: tuple[str, ...]
     embedded: int
+    timeout: float | None
+    """Seconds after which a worker tells of a group that it still trains, and ends."""
     version: str = __version__
+
+    @property
+    def late(self) -> str:
+        """The topic under which workers tell the keys of what takes too long."""
+        return f"credbench-late-{self.id}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,8 @@ def train(sweep: Sweep, packed: bytes, processes: dict[str, int]) -> Answer:
     job = _job(sweep, processes)
     group, job.angles = _unpack(packed)
     notes: list[str] = []
-    records = job(group, Events(epoch=lambda trials: _go_on(), note=notes.append))
+    with _limited(sweep):
+        records = job(group, Events(epoch=lambda trials: _go_on(), note=notes.append))
     return Answer(records, notes, job.environment, _host())
 
 
@@ -104,6 +118,8 @@ def _job(sweep: Sweep, processes: dict[str, int]) -> Job:
     """Return what trains for a sweep in this process, made where it is the first to be asked."""
     device = resolve_here(sweep.device)
     if (sweep, device) not in _jobs:
+        from credbench import training  # noqa: F401  its seconds are no part of a trial's time
+
         _check(sweep)
         store = Store(sweep.results, sweep.name)
         store.check_writable()
@@ -152,13 +168,37 @@ def _unpack(packed: bytes) -> tuple[list[Trial], Any]:
     return trials, more
 
 
+@contextmanager
+def _limited(sweep: Sweep) -> Iterator[None]:
+    """End this process where the context lasts longer than a trial may; who asked is told first."""
+    from distributed import get_worker
+
+    worker, ended = get_worker(), threading.Event()
+    key = worker.get_current_task()
+
+    def watch() -> None:
+        if ended.wait(sweep.timeout):
+            return
+        worker.log_event(sweep.late, key)
+        if not ended.wait(_GRACE):
+            os._exit(1)
+
+    if sweep.timeout is not None:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
 def _go_on() -> None:
     """Raise `CancelledError` where nobody waits any longer for what this worker trains."""
     from distributed import get_worker
 
     worker = get_worker()
     task = worker.state.tasks.get(worker.get_current_task())
-    if task is None or task.state == "cancelled":
+    ends = worker.status.name in ("closing", "closed", "failed")
+    if ends or task is None or task.state == "cancelled":
         raise CancelledError
 
 

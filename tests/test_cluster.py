@@ -47,6 +47,14 @@ class Deadly(Learner):
 
 
 @dataclass(frozen=True)
+class Endless(Learner):
+    name = "endless"
+
+    def updates(self, step):
+        time.sleep(1e6)
+
+
+@dataclass(frozen=True)
 class Slow(Learner):
     name = "slow"
 
@@ -61,7 +69,7 @@ class Slow(Learner):
 def two():
     """Two workers, each a process of its own with one thread, and their scheduler's address."""
     made = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None,
+        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address="127.0.0.1:0",
         silence_logs=50,
     )  # fmt: skip
     with made:
@@ -137,17 +145,125 @@ def test_what_a_killed_worker_trained_goes_on_elsewhere(two, tmp_path, plugin):
     assert any("goes on after" in line for line in notes)
 
 
-def test_a_trial_that_kills_its_workers_fails_and_costs_no_other_its_result(credbench, plugin):
+def test_a_trial_that_kills_its_workers_fails_and_costs_no_other_its_result(
+    credbench, plugin, tmp_path
+):
     ran = credbench(
-        "run", "-a", "deadly,dfa", "-n", "mlp[hidden=12]", "-e", "2", "-s", "2", "--no-timing",
-        "--scheduler", "local", "--workers", "2", "--plugin", plugin, "--format", "json", code=1,
+        "run", "-a", "deadly,dfa,endless", "-n", "mlp[hidden=12]", "-e", "2", "-s", "1", "--no-timing",
+        "--scheduler", "local", "--workers", "2", "--plugin", plugin, "--trial-timeout", "8", code=1,
     )  # fmt: skip
-    found = [json.loads(p.read_text()) for p in plugin.parent.glob("results/digits/trials/*.json")]
-    status = {(r["trial"]["algorithm"], r["trial"]["seed"]): r["status"] for r in found}
-    assert {(algorithm[:3], seed): how for (algorithm, seed), how in status.items()} == {
-        ("dea", 0): "failed", ("dea", 1): "failed", ("dfa", 0): "done", ("dfa", 1): "done",
+    records = map(json.loads, map(Path.read_text, tmp_path.glob("results/digits/trials/*.json")))
+    found = {r["trial"]["algorithm"].partition("[")[0]: r for r in records}
+    assert {name: record["status"] for name, record in found.items()} == {
+        "deadly": "failed", "endless": "failed", "dfa": "done",
     }  # fmt: skip
-    for record in found:
-        if record["status"] == "failed":
-            assert record["reason"].startswith("its worker process was killed (2 times")
-    assert ran.stderr.count("its worker process was killed") >= 2
+    assert found["deadly"]["reason"].startswith("its worker process was killed (2 times")
+    assert found["endless"]["reason"] == "took longer than 8 s"
+    assert ran.stderr.startswith("credbench") or "3 trials to run" in ran.stderr
+    assert "Traceback" not in ran.stderr and "distributed" not in ran.stderr
+
+
+def command(cwd, *given, **more):
+    program = Path(sys.executable).with_name("credbench")
+    return subprocess.Popen(
+        [program, "run", "-n", "mlp[hidden=12]", "--no-timing", *map(str, given)], cwd=cwd,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
+    )  # fmt: skip
+
+
+def test_two_sweeps_may_write_one_folder_at_once(two, tmp_path):
+    """One on the cluster and one beside it, of the same trials and some of their own."""
+    common = ("-e", "2", "--name", "both", "--limit-train", "200")
+    sweeps = [
+        command(tmp_path, "-a", "backprop,dfa", "-s", seeds, *common, "--scheduler", where)
+        for seeds, where in (("6", two), ("3-8", two))
+    ]
+    for each in sweeps:
+        _, said = each.communicate(timeout=60)
+        assert each.returncode == 0, said
+    store = Store(tmp_path / "results", "both")
+    records = store.trials()
+    assert store.problems == [] and len(records) == 18
+    assert {record["status"] for record in records.values()} == {"done"}
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_ctrl_c_ends_the_run_and_frees_the_workers(two, tmp_path, plugin):
+    process = command(
+        tmp_path, "-a", "slow", "-e", "1000", "-s", "2", "--plugin", plugin, "--scheduler", two
+    )
+    left, deadline = tmp_path / "results/digits/checkpoints", time.monotonic() + 60
+    while len(list(left.glob("[!.]*.pt"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and time.monotonic() - sent < 2.5
+    assert "interrupted: 0 of 2 trials are saved" in said
+    with distributed.Client(two, set_as_default=False) as client:
+        freed = [client.submit(os.getpid, pure=False, workers=[w]) for w in client.nthreads()]
+        assert len({future.result(timeout=20) for future in freed}) == 2
+
+
+def test_workers_with_another_source_are_refused(two, tmp_path, plugin):
+    given = ("-a", "slow", "-e", "1", "-s", "1", "--limit-train", "40", "--plugin", plugin)
+    first = command(tmp_path, *given, "--scheduler", two)
+    assert first.wait(60) == 0, first.communicate()[1]
+    plugin.write_text(PLUGIN.replace("0.005", "0.004"))
+    _, said = (second := command(tmp_path, *given, "--scheduler", two)).communicate(timeout=60)
+    assert second.returncode == 2 and "has another version of slow" in said
+    assert "Traceback" not in said
+
+
+def test_a_worker_that_does_not_see_the_folder_is_named(two, tmp_path):
+    absent = tmp_path / "absent"
+    options = Options(tmp_path, scheduler=two)
+    asked = replace(cluster._sweep(Store(tmp_path, "x"), options, "cpu"), seen=(absent,))
+    with distributed.Client(two) as client, pytest.raises(RequestError) as error:
+        cluster._result(client.submit(worker.train, asked, b"", {}, pure=False))
+    assert f"does not see {absent}" in str(error.value) and "127.0.0.1" in str(error.value)
+
+
+def test_a_worker_of_several_threads_is_refused(tmp_path):
+    made = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
+    )
+    with made, pytest.raises(RequestError, match="has 2 threads: expected one"):
+        sweep(tmp_path, made.scheduler_address)
+
+
+@pytest.mark.parametrize("where, words", (
+    ("nowhere", "expected an address"), ("tcp://127.0.0.1:9", "does not answer"),
+    ("tcp://", "does not answer"), ("nothing://there:1", "does not answer"),
+))  # fmt: skip
+def test_what_is_no_scheduler_is_refused(where, words, monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+    with pytest.raises(RequestError, match=words):
+        cluster.check(where)
+        sweep(tmp_path, where)
+
+
+def test_a_scheduler_that_is_lost_ends_the_run(tmp_path, plugin):
+    made = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    )
+    settings = {**FEW, "epochs": "100000", "seeds": "1"}
+    with made, pytest.raises(CredbenchError, match="is lost"):
+        threading.Timer(1.0, made.close).start()
+        sweep(tmp_path, made.scheduler_address, settings)
+
+
+def test_without_dask_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RequestError, match=r"pip install 'credbench\[dask\]'"):
+        cluster.check("local")
+
+
+def test_groups_leave_no_gpu_idle(monkeypatch):
+    monkeypatch.setattr(Grouping, "_fitting", lambda *_: None)
+    trials = make_experiment(REGISTRY, {"algorithm": "dfa", "seeds": "1000"}).trials
+    for gpus, groups, largest in ((1, 16, 64), (100, 100, 10)):
+        found = list(Grouping("cuda", gpus).groups(trials))
+        assert (len(found), max(map(len, found))) == (groups, largest)
+        assert sum(map(len, found)) == 1000
