@@ -236,9 +236,8 @@ class Dispatcher:
             host = worker.host_of(error.last_worker.address)
             self._job.environment = self._environments.get(host, self._job.environment)
             times = 2 * (error.allowed_failures + 1)
-            reason = (
-                f"its worker process was killed ({times} times, last on {host}; out of memory?)"
-            )
+            where = f"{times} times, the last on {host}"
+            reason = f"its worker process was killed ({where}; out of memory?)"
             self._fail(group[0], reason, seconds)
 
     def _give_up(self, future: Future[worker.Answer], group: Group, since: float) -> None:

@@ -22,6 +22,7 @@ from credbench.running import Events, Options, run
 from credbench.store import Store
 from helpers import REGISTRY
 
+dask = pytest.importorskip("dask", reason="Dask is not installed")
 distributed = pytest.importorskip(
     "distributed", reason="Dask is not installed: pip install 'credbench[dask]'"
 )
@@ -149,8 +150,9 @@ def test_a_trial_that_kills_its_workers_fails_and_costs_no_other_its_result(
     credbench, plugin, tmp_path
 ):
     ran = credbench(
-        "run", "-a", "deadly,dfa,endless", "-n", "mlp[hidden=12]", "-e", "2", "-s", "1", "--no-timing",
-        "--scheduler", "local", "--workers", "2", "--plugin", plugin, "--trial-timeout", "8", code=1,
+        "run", "-a", "deadly,dfa,endless", "-n", "mlp[hidden=12]", "-e", "2", "-s", "1",
+        "--no-timing", "--scheduler", "local", "--workers", "2", "--plugin", plugin,
+        "--trial-timeout", "5", code=1,
     )  # fmt: skip
     records = map(json.loads, map(Path.read_text, tmp_path.glob("results/digits/trials/*.json")))
     found = {r["trial"]["algorithm"].partition("[")[0]: r for r in records}
@@ -158,9 +160,8 @@ def test_a_trial_that_kills_its_workers_fails_and_costs_no_other_its_result(
         "deadly": "failed", "endless": "failed", "dfa": "done",
     }  # fmt: skip
     assert found["deadly"]["reason"].startswith("its worker process was killed (2 times")
-    assert found["endless"]["reason"] == "took longer than 8 s"
-    assert ran.stderr.startswith("credbench") or "3 trials to run" in ran.stderr
-    assert "Traceback" not in ran.stderr and "distributed" not in ran.stderr
+    assert found["endless"]["reason"] == "took longer than 5 s"
+    assert "distributed" not in ran.stderr
 
 
 def command(cwd, *given, **more):
@@ -207,12 +208,12 @@ def test_ctrl_c_ends_the_run_and_frees_the_workers(two, tmp_path, plugin):
 
 
 def test_workers_with_another_source_are_refused(two, tmp_path, plugin):
-    given = ("-a", "slow", "-e", "1", "-s", "1", "--limit-train", "40", "--plugin", plugin)
-    first = command(tmp_path, *given, "--scheduler", two)
-    assert first.wait(60) == 0, first.communicate()[1]
+    settings = {**FEW, "algorithm": "slow", "epochs": "1", "limit-train": "40", "seeds": "1"}
+    sweep(tmp_path, two, settings, Registry([plugin]), (plugin,))
     plugin.write_text(PLUGIN.replace("0.005", "0.004"))
-    _, said = (second := command(tmp_path, *given, "--scheduler", two)).communicate(timeout=60)
-    assert second.returncode == 2 and "has another version of slow" in said
+    process = command(tmp_path, "-a", "slow", "--plugin", plugin, "--scheduler", two)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2 and "has another version of slow" in said
     assert "Traceback" not in said
 
 
@@ -249,7 +250,8 @@ def test_a_scheduler_that_is_lost_ends_the_run(tmp_path, plugin):
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     )
     settings = {**FEW, "epochs": "100000", "seeds": "1"}
-    with made, pytest.raises(CredbenchError, match="is lost"):
+    soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with soon, made, pytest.raises(CredbenchError, match="is lost"):
         threading.Timer(1.0, made.close).start()
         sweep(tmp_path, made.scheduler_address, settings)
 
@@ -267,3 +269,20 @@ def test_groups_leave_no_gpu_idle(monkeypatch):
         found = list(Grouping("cuda", gpus).groups(trials))
         assert (len(found), max(map(len, found))) == (groups, largest)
         assert sum(map(len, found)) == 1000
+
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "slurm.py"
+
+
+@pytest.mark.parametrize("given, code, words", (
+    (("--help",), 0, "credbench run"), ((), 2, "pip install 'credbench[dask]' dask-jobqueue"),
+))  # fmt: skip
+def test_the_slurm_script_says_what_it_needs(given, code, words, tmp_path):
+    """As where dask-jobqueue is not installed, which a module that fails to load stands for."""
+    (tmp_path / "dask_jobqueue.py").write_text("raise ImportError")
+    ran = subprocess.run(
+        [sys.executable, SCRIPT, *given], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.returncode == code and words in ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
