@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
+import re
 import time
 import uuid
 from collections import Counter, deque
@@ -33,6 +35,7 @@ _ALLOWED_FAILURES = 0
 """What a worker of a local cluster died of is tried again when there is nothing beside it."""
 _PATIENCE = 10.0
 _POLL = 1.0
+_ADDRESS = re.compile(r"(tcp|tls|wss?|ucxx?)://.+:\d+")
 
 
 def check(scheduler: str) -> None:
@@ -42,11 +45,27 @@ def check(scheduler: str) -> None:
             f"scheduler {scheduler!r}: the package distributed is not installed; install it with "
             "pip install 'credbench[dask]', or leave --scheduler out"
         )
-    if scheduler != LOCAL and "://" not in scheduler and not Path(scheduler).is_file():
+    if scheduler != LOCAL:
+        _address(scheduler)
+
+
+def _address(scheduler: str) -> str:
+    """Return the address that is given, or that stands in the scheduler file given.
+
+    Raises `RequestError` for what is none: a client that is given it may never come to an end.
+    """
+    found: Any = scheduler
+    if Path(scheduler).is_file():
+        try:
+            found = json.loads(Path(scheduler).read_bytes())["address"]
+        except (OSError, ValueError, TypeError, LookupError):
+            found = None
+    if not isinstance(found, str) or not _ADDRESS.fullmatch(found):
         raise RequestError(
             f"scheduler {scheduler!r}: expected an address (tcp://host:8786), a scheduler file, or "
             f"{LOCAL} for a cluster of this machine"
         )
+    return found
 
 
 def train(
@@ -83,7 +102,7 @@ def _train_here(
 def _train_there(
     trials: Group, planned: Group, store: Store, options: Options, events: Events, scheduler: str
 ) -> None:
-    with _client(scheduler) as client:
+    with _client(_address(scheduler)) as client:
         if not client.nthreads():
             events.note(f"waiting for a worker of {scheduler}")
         client.wait_for_workers(1)
@@ -341,11 +360,9 @@ def _client(cluster: SpecCluster | str) -> Iterator[Client]:
 def _connect(cluster: SpecCluster | str) -> Client:
     from distributed import Client
 
-    is_file = isinstance(cluster, str) and "://" not in cluster
-    given = {"scheduler_file": cluster} if is_file else {"address": cluster}
     try:
-        return Client(**given, timeout=_PATIENCE)
-    except (OSError, ValueError, KeyError) as error:
+        return Client(cluster, timeout=_PATIENCE)
+    except OSError as error:
         raise RequestError(
             f"scheduler {cluster!r} does not answer ({last_line(error)}): start it, or give "
             "another --scheduler"

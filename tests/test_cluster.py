@@ -234,15 +234,21 @@ def test_a_worker_of_several_threads_is_refused(tmp_path):
         sweep(tmp_path, made.scheduler_address)
 
 
-@pytest.mark.parametrize("where, words", (
-    ("nowhere", "expected an address"), ("tcp://127.0.0.1:9", "does not answer"),
-    ("tcp://", "does not answer"), ("nothing://there:1", "does not answer"),
-))  # fmt: skip
-def test_what_is_no_scheduler_is_refused(where, words, monkeypatch, tmp_path):
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
-    with pytest.raises(RequestError, match=words):
+@pytest.mark.parametrize("where", ("nowhere", "tcp://", "nothing://there:1", "broken", "{}", "[1]"))
+def test_what_is_no_scheduler_is_refused(where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in ("broken", "{}", "[1]"):
+        Path(text).write_text(text)
+    with pytest.raises(RequestError, match="expected an address"):
         cluster.check(where)
-        sweep(tmp_path, where)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+    (tmp_path / "file.json").write_text('{"address": "tcp://127.0.0.1:9"}')
+    cluster.check(str(tmp_path / "file.json"))
+    with pytest.raises(RequestError, match="does not answer"):
+        sweep(tmp_path, str(tmp_path / "file.json"))
 
 
 def test_a_scheduler_that_is_lost_ends_the_run(tmp_path, plugin):
