@@ -228,7 +228,12 @@ def test_a_worker_that_does_not_see_the_folder_is_named(two, tmp_path):
 
 def test_a_worker_of_several_threads_is_refused(tmp_path):
     made = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     )
     with made, pytest.raises(RequestError, match="has 2 threads: expected one"):
         sweep(tmp_path, made.scheduler_address)
@@ -253,7 +258,12 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, tmp_path):
 
 def test_a_scheduler_that_is_lost_ends_the_run(tmp_path, plugin):
     made = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     )
     settings = {**FEW, "epochs": "100000", "seeds": "1"}
     soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
