@@ -38,6 +38,7 @@ from credbench.options import (
     Replicas,
     ResultsDir,
     RetryFailed,
+    Scheduler,
     TrialTimeout,
     Workers,
     axis,
@@ -95,6 +96,7 @@ def run(
     data_dir: DataDir = None,
     results_dir: RecordsDir = None,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     replicas: Replicas = None,
     plugin: Plugins = None,
     retry_failed: RetryFailed = False,
@@ -190,6 +192,7 @@ def tune(
     data_dir: DataDir = None,
     results_dir: RecordsDir = None,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     replicas: Replicas = None,
     plugin: Plugins = None,
     trial_timeout: TrialTimeout = None,
@@ -241,6 +244,7 @@ def reproduce(
         ),
     ] = None,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     replicas: Replicas = None,
     plugin: Plugins = None,
     retry_failed: RetryFailed = False,
@@ -262,7 +266,8 @@ def reproduce(
 
     points = _margin(margin, True) or MARGIN
     given = {"device": device, "data-dir": data_dir, "results-dir": results_dir,
-             "workers": workers, "replicas": replicas, "trial-timeout": trial_timeout}  # fmt: skip
+             "workers": workers, "replicas": replicas, "trial-timeout": trial_timeout,
+             "scheduler": scheduler}  # fmt: skip
     set_level(log_level, quiet)
     options = {key: value for key, value in given.items() if value is not None}
     code = make(target, scale, options, plugin or [], output, retry_failed, dry_run, format, points)

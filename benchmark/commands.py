@@ -119,7 +119,17 @@ def plan_options(
         embedded=_embedded(asked.run.get("tsne")),
         scalars=_scalars(asked.run.get("tensorboard", "no")),
         timeout=_seconds("trial-timeout", asked.run.get("trial-timeout")),
+        scheduler=_scheduler(asked.run.get("scheduler", "none")),
     )
+
+
+def _scheduler(text: str) -> str | None:
+    if text == "none":
+        return None
+    from credbench import cluster
+
+    cluster.check(text)
+    return text
 
 
 def _scalars(text: str) -> bool:

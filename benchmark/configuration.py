@@ -11,7 +11,7 @@ from credbench.experiment import SETTINGS
 
 RUN_KEYS = (
     "device", "data-dir", "results-dir", "workers", "replicas", "plugin", "tsne", "angles",
-    "trial-timeout", "tensorboard",
+    "trial-timeout", "tensorboard", "scheduler",
 )  # fmt: skip
 """Options that say how to run; the others, in SETTINGS, say what."""
 _LARGEST = 1_000_000

@@ -34,19 +34,23 @@ def threads() -> int:
     return max(1, min(int(given), os.cpu_count() or 1)) if given.isdecimal() else 1
 
 
+def command() -> str:
+    """Return the command line that this process was started by."""
+    given = f"{launched().command}{shlex.join(['credbench', *sys.argv[1:]])}"
+    return given.encode("utf-8", "backslashreplace").decode()
+
+
 def capture(device: str, workers: int) -> dict[str, Any]:
     """Return the environment of a run on a device (`cpu` or `cuda`)."""
-    world = launched()
-    command = f"{world.command}{shlex.join(['credbench', *sys.argv[1:]])}"
     return {
-        "command": command.encode("utf-8", "backslashreplace").decode(),
+        "command": command(),
         "device": device,
         "accelerator": _accelerator() if device == "cuda" else None,
         "processor": _processor(),
         "cores": cores(),
         "memory_gib": _memory_gib(),
         "workers": workers,
-        "processes": world.size,
+        "processes": launched().size,
         "threads": threads(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),

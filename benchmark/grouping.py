@@ -60,8 +60,14 @@ class Grouping:
         if not first.vectorizable:
             self._fitting(first)
             return 1
-        wanted = self.replicas or (_ON_GPU if self.device == "cuda" else self._on_cpu(members))
+        wanted = self.replicas or (
+            self._on_gpu(members) if self.device == "cuda" else self._on_cpu(members)
+        )
         return min(wanted, self._fitting(first) or wanted)
+
+    def _on_gpu(self, members: Sequence[Trial]) -> int:
+        """Return a size that leaves no GPU idle."""
+        return min(_ON_GPU, math.ceil(len(members) / self.workers))
 
     def _on_cpu(self, members: Sequence[Trial]) -> int:
         """Return a size that pays and leaves no core idle: one but for small networks."""

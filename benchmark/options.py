@@ -74,6 +74,14 @@ RecordsDir = Annotated[
 Workers = Annotated[
     str | None, axis("--workers", metavar="N", help="Processes on CPU [default: one a core].")
 ]
+Scheduler = Annotated[
+    str | None,
+    axis(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Train on a Dask cluster: an address, a scheduler file, or local [default: none].",
+    ),
+]
 Replicas = Annotated[
     str | None,
     axis(

@@ -45,6 +45,8 @@ class Options:
     """Of how many test images the last hidden layer is kept, in the plane."""
     angles: Angles | None = None
     """What is watched while trials train."""
+    scheduler: str | None = None
+    """The Dask cluster that trains: its address, its file, or `local`; None is this process."""
     timeout: float | None = None
     """Seconds after which a trial is given up."""
     scalars: bool = False
@@ -126,7 +128,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
         events.note(problem)
     trials = together.decided(left, experiment.trials)
     together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
-    device = resolve_device(options.device) if trials else "cpu"
+    device = resolve_device(options.device) if trials and options.scheduler is None else "cpu"
     store.write_plan(
         {
             "settings": experiment.settings,
@@ -134,9 +136,13 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
             "refused": experiment.refusals,
         }
     )
-    if trials:
+    if trials and options.scheduler is not None:
+        from credbench import cluster
+
+        cluster.train(trials, experiment.trials, store, options, events, options.scheduler)
+    elif trials:
         _train(trials, experiment.trials, store, options, device, events)
-    if options.timing:
+    if options.timing and options.scheduler in (None, "local"):  # others' hardware is not here
         time_untimed(experiment.trials, store.trials(), store.timings(), store, events)
 
 

@@ -41,6 +41,11 @@ def settle(trials: Sequence[Trial], options: Options, world: World) -> Options:
             f"trial-timeout {options.timeout:g} on {world.size} processes: one of them cannot be "
             "ended without the others; leave --trial-timeout out, or start without torchrun"
         )
+    if options.scheduler is not None:
+        raise RequestError(
+            f"scheduler {options.scheduler!r} on {world.size} processes: expected one process that "
+            "hands out trials; leave --scheduler out, or start without torchrun"
+        )
     for trial in trials:
         _check(trial, world)
     # A timing run is of one process: what a trial on several takes, its own epochs tell.
