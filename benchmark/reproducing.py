@@ -147,7 +147,7 @@ def _run(target: Target, plan: Plan, how: Options, results: Path) -> Found:
         execute(left, store, replace(how, embedded=target.embed))
         found = Found(results, target.label)
     done = found.records(trials, embedded=target.embed)
-    if time_alone(trials, done, found.timings(), store):
+    if how.here and time_alone(trials, done, found.timings(), store):
         found = Found(results, target.label)
     return found
 

@@ -46,11 +46,16 @@ class Options:
     angles: Angles | None = None
     """What is watched while trials train."""
     scheduler: str | None = None
-    """The Dask cluster that trains: its address, its file, or `local`; None is this process."""
+    """The Dask cluster that trains: its address, its file, or `local`; None is for none."""
     timeout: float | None = None
     """Seconds after which a trial is given up."""
     scalars: bool = False
     """Whether learning curves are written for TensorBoard."""
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine trains, so that what is timed here is of the same hardware."""
+        return self.scheduler in (None, "local")
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
         cluster.train(trials, experiment.trials, store, options, events, options.scheduler)
     elif trials:
         _train(trials, experiment.trials, store, options, device, events)
-    if options.timing and options.scheduler in (None, "local"):  # others' hardware is not here
+    if options.timing and options.here:
         time_untimed(experiment.trials, store.trials(), store.timings(), store, events)
 
 
