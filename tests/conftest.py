@@ -1,6 +1,7 @@
 """Shared fixtures; the tests that need real data or a fresh environment say so and skip."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,26 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 ROOT = Path(__file__).parent.parent
 ARCHIVES = ROOT.parent / "shared" / "data"
+
+
+_PATIENCE = 400
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    """End a test that hangs, in place of the whole run; those below take seconds."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def give_up(*_):
+        raise TimeoutError(f"the test took more than {_PATIENCE} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(_PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
