@@ -233,7 +233,7 @@ def test_the_command_line_says_it_in_one_line(credbench, tmp_path):
 def test_an_image_of_another_size_is_named_with_its_size(credbench, tmp_path):
     write_both(tmp_path / "data/cifar10", labels_of("cifar10"), (3, 32, 32), train=2, test=1)
     Image.new("RGB", (40, 50)).save(tmp_path / "data/cifar10/train/cat/big.png")
-    ran = credbench("run", "-a", "backprop", "-s", "1", "-e", "1", "-d", "cifar10",
+    ran = credbench("run", "-a", "backprop", "-s", "1", "-e", "1", "-d", "cifar10", "-b", "4",
                     "--data-dir", "data", code=2)  # fmt: skip
     (line,) = ran.stderr.splitlines()
     assert "big.png has 40x50 pixels" in line and "32x32" in line and "image-folder" in line

@@ -151,7 +151,8 @@ def test_broken_files_are_named_and_left_out(machines, tmp_path, capsys):
                   "odd.json cannot be read", f"{broken} cannot be read"):  # fmt: skip
         assert words in told
     assert counts["both"]["added"] == 5 and broken.read_bytes() == whole.read_bytes()
-    assert sorted(p.stem for p in broken.parent.iterdir()) == sorted(
+    assert broken.with_name(f"{broken.name}.corrupt").exists()
+    assert sorted(p.stem for p in broken.parent.glob("*.json")) == sorted(
         r["id"] for r in (*HERE, *THERE)
     )
 
