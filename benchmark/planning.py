@@ -119,7 +119,8 @@ class Found:
 
     def __init__(self, results_dir: Path, first: str) -> None:
         """Read every experiment, the one named `first` before the others."""
-        names = sorted(experiments(results_dir), key=lambda name: name != first)
+        others = (name for name in experiments(results_dir) if name != first)
+        names = [first, *others]  # which may hold timing alone
         self._loaded = [Loaded(Store(results_dir, name)) for name in names]
 
     def records(

@@ -139,9 +139,19 @@ def test_what_another_experiment_has_run_is_not_run_again(room):
     assert "2 trials to run" in said.err
     text = (room.path / "tiny.md").read_text()
     assert "--name mine" in text  # its command stands behind the table, too
+    assert "not from a timing run" not in text
     assert all(
         row["n"] == 2 for row in json.loads((room.path / "tiny.json").read_text())[0]["rows"]
     )
+
+
+def test_what_others_trained_is_timed_here(room):
+    room.write()
+    room.make("run", "-a", "backprop,dfa", "-d", "digits", "-n", "mlp[hidden=20]", "--limit-train",
+              "300", "-e", "1", "-s", "2", "--no-timing", "--name", "mine")  # fmt: skip
+    assert "timing 2 settings" in room.make("reproduce", "tiny").err
+    assert "not from a timing run" not in (room.path / "tiny.md").read_text()
+    assert "timing" not in room.make("reproduce", "tiny").err
 
 
 def test_a_record_of_another_source_does_not_serve(room):
