@@ -13,7 +13,7 @@ from credbench.experiment import setting_of
 from credbench.gathering import UNREADABLE, Loaded, left_out, records_of, rows_of, timing_records
 from credbench.registry import Registry
 from credbench.spec import parse_axis
-from credbench.store import Store, experiments
+from credbench.store import Store, experiments, timed_alone
 
 if TYPE_CHECKING:
     from credbench.report.claims.evidence import Evidence, Timed
@@ -67,7 +67,7 @@ def verdict_tables(
 
     claims = read_claims(registry, ids)
     timings = [
-        *_alone(found, registry),
+        *_alone(found, results_dir, registry),
         *_in_turns(results_dir / "timing", registry, problems),
     ]
     evidence = _evidence(registry, found, timings, claims)
@@ -97,13 +97,14 @@ def _evidence(
     return Evidence(rows, records, timings, registry, stale)
 
 
-def _alone(found: Sequence[Loaded], registry: Registry) -> list[Timed]:
-    """Return the timing runs that `credbench run` makes at its end, in seconds an epoch."""
+def _alone(found: Sequence[Loaded], results_dir: Path, registry: Registry) -> list[Timed]:
+    """Return the timing runs that end a run, or a target whose trials others hold, in s/epoch."""
     timed = []
-    for each in found:
-        known = each.store.environments()
-        settings = {setting_of(trial): trial for trial in each.planned.values()}
-        for (*setting, device), record in each.store.timings().items():
+    settings = {setting_of(trial): trial for each in found for trial in each.planned.values()}
+    others = (Store(results_dir, name) for name in timed_alone(results_dir))
+    for store in [*(each.store for each in found), *others]:
+        known = store.environments()
+        for (*setting, device), record in store.timings().items():
             trial, where = settings.get(tuple(setting)), known.get(record["environment"])
             if trial is not None and where is not None:
                 stale = is_outdated(trial["algorithm"], record["source"], registry)

@@ -306,3 +306,11 @@ def experiments(results_dir: Path) -> list[str]:
     if not results_dir.is_dir():
         return []
     return sorted(p.name for p in results_dir.iterdir() if (p / "trials").is_dir())
+
+
+def timed_alone(results_dir: Path) -> list[str]:
+    """Return the names of folders with timing runs of trials that other experiments hold."""
+    if not results_dir.is_dir():
+        return []
+    timed = (path.parent for path in results_dir.glob("*/timings") if path.is_dir())
+    return sorted(folder.name for folder in timed if not (folder / "trials").is_dir())

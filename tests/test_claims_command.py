@@ -19,6 +19,7 @@ from credbench.report.claims.tables import SYMBOLS
 from credbench.report.claims.verdict import WORDS
 from credbench.report.fitting import canonical, fits
 from credbench.spec import parse_axis
+from credbench.store import timed_alone
 from credbench.targets import read_target
 from helpers import REGISTRY
 
@@ -215,3 +216,16 @@ def test_timing_records_that_cannot_be_read_are_named(credbench, tmp_path):
     (folder / "torn.json").write_text("{")
     ran = credbench("claims", "faster-epochs")
     assert ran.stderr.count("cannot be read") == 2 and "no timing run" in ran.stdout
+
+
+def test_timing_of_trials_that_others_hold_counts(committed):
+    """results/figure4-standard has timed what results/deep-8x256 holds."""
+    held = {path.parent.name for path in RESULTS.glob("*/trials")}
+    assert set(timed_alone(RESULTS)) & held == set() and "figure4-standard" in timed_alone(RESULTS)
+    seconds = [row for row in committed["rows"] if row["claim"] == "fewer-seconds"]
+    places = {row["place"] for row in seconds if "timed on" in row["finding_scale"]}
+    assert "mnist, mlp[hidden=256x8], tanh" in places
+
+
+def test_a_folder_that_is_not_there_has_timed_nothing(tmp_path):
+    assert timed_alone(tmp_path / "none") == []
