@@ -1,5 +1,6 @@
 """credbench compares credit-assignment algorithms; these are the names a plugin needs."""
 
+from credbench.activations import Activation as Activation
 from credbench.architectures import Architecture as Architecture
 from credbench.cache import Cache as Cache
 from credbench.component import Component as Component

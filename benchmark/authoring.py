@@ -29,7 +29,7 @@ def write_component(registry: Registry, kind: str, name: str, folder: Path) -> l
         raise RequestError(f"new {kind}: expected one of {', '.join(KINDS)}")
     module = _module(name)
     if name in registry.names(kind):
-        raise RequestError(f"there is a {kind} named {name!r} already: give it another name")
+        raise RequestError(f"the name {name!r} is taken, by another {kind}: give it another name")
     words = module.split("_")
     class_name = "".join(word[:1].upper() + word[1:] for word in words)
     values = {

@@ -8,12 +8,24 @@ from pathlib import Path
 
 
 def imported(source: str, folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder, or below it, that a module there imports; not credbench's."""
+    """Yield the files in a folder, or in the package it is of, that a module there imports.
+
+    credbench's own are left out.
+    """
+    places = dict.fromkeys((folder, _root(folder)))
     for name, members in _imports(ast.parse(source)):
         whole, *_ = found = [name, *(f"{name}.{member}".strip(".") for member in members)]
         if whole.partition(".")[0] != "credbench":
             for each in found:
-                yield from _files(folder, each)
+                for place in places:
+                    yield from _files(place, each)
+
+
+def _root(folder: Path) -> Path:
+    """Return the folder that holds the package which a folder is of; itself where it is of none."""
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:

@@ -101,7 +101,8 @@ class Registry:
             if other is not None and other is not component:
                 raise RequestError(
                     f"two {PLURALS[component.kind]} are named {component.name!r}, in "
-                    f"{source_file(other)} and {source_file(component)}: rename one"
+                    f"{source_file(other)} and {source_file(component)}: rename one, "
+                    "or leave one out"
                 )
             known[component.name] = component
             _content(source_file(component))  # as imported, should it be edited meanwhile

@@ -27,7 +27,7 @@ def test_what_is_written_runs_together_and_its_tests_pass(credbench, tmp_path):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (("algorithm", "dfa"), ("algorithm named 'dfa' already", "another name")),
+        (("algorithm", "dfa"), ("'dfa' is taken, by another algorithm", "another name")),
         (("algorithm", "5-rules"), ("name '5-rules'", "as in 'my-rule'")),
         (("algorithm", "a b"), ("name 'a b'",)),
         (("algorithm", "class"), ("name 'class'",)),

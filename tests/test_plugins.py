@@ -139,3 +139,19 @@ def test_a_change_beside_a_plugin_is_one_of_its_own(credbench, tmp_path):
     assert stale() == 0
     (tmp_path / "deeper.py").write_text("HALF = 0.25\n")
     assert stale() == 1
+
+
+def test_a_packages_own_modules_are_neighbours_by_their_whole_names(tmp_path):
+    from credbench.neighbours import imported
+
+    package = tmp_path / "rules" / "inner"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").write_text("")
+    (package.parent / "helper.py").write_text("")
+    (package / "near.py").write_text("")
+    (tmp_path / "torch.py").write_text("")  # beside the package, not of it
+    source = "from rules.helper import a\nimport rules.inner.near\nfrom .near import b\nimport os"
+    found = {path.relative_to(tmp_path).as_posix() for path in imported(source, package)}
+    assert {"rules/helper.py", "rules/inner/near.py"} <= found
+    assert found <= {"rules/helper.py", "rules/inner/near.py", "rules/__init__.py"}
