@@ -86,14 +86,15 @@ def _describe(target: Target, registry: Registry, how: Options, results: Path) -
         return 0
     plan = make_plan(target, registry, how, results, search=False)
     trials = plan.experiment.trials
-    found = Found(results, target.label).records(trials, how.retry_failed, target.embed)
+    there = Found(results, target.label)
+    found = there.records(trials, how.retry_failed, target.embed, plan.absent)
     for trial in trials:
         state = "done  " if trial.id in found else "absent" if trial.id in plan.absent else "to run"
         print(f"{trial.id}  {state}  {trial.label}")
     left = sum(trial.id not in found and trial.id not in plan.absent for trial in trials)
     tuning = f", {count(plan.untuned, 'setting')} to be tuned first" if plan.untuned else ""
     print(f"{target.label}: {count(len(trials), 'trial')}, {left} to run{tuning}")
-    warn(f"{target.label}: {why}" for why in plan.absent.values())
+    warn(f"{target.label}: {why}" for why in _lacking(plan, found))
     return 0
 
 

@@ -54,12 +54,7 @@ def time_algorithms(
     cells = _cells(registry, settings)
     blocks = [b for n in dict.fromkeys(counts) for b in _blocks(cells, n)]
     where = resolve_device(device)
-    _check_room(blocks, where)
-    check_writable(folder)
-    try:
-        record = _time(blocks, where, repeats)
-    except KeyboardInterrupt:
-        raise InterruptedRunError("interrupted: no record was made") from None
+    record = _measured(blocks, where, repeats, folder)
     path = write_record(record, folder, name, depths is not None)
     _show(record, format, path)
 
@@ -84,14 +79,19 @@ def measure(
     known = _same(folder / slug(machine) / f"{name}.json", blocks, repeats, here)
     if known is not None:
         return known
-    _check_room(blocks, where)
-    check_writable(folder)
-    try:
-        record = _time(blocks, where, repeats)
-    except KeyboardInterrupt:
-        raise InterruptedRunError("interrupted: no record was made") from None
+    record = _measured(blocks, where, repeats, folder)
     write_record(record, folder, name, plot=False)
     return record
+
+
+def _measured(blocks: Sequence[_Block], device: str, repeats: int, folder: Path) -> dict[str, Any]:
+    """Return the record of programs, once it is sure that they fit and it can be written."""
+    _check_room(blocks, device)
+    check_writable(folder)
+    try:
+        return _time(blocks, device, repeats)
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted: no record was made") from None
 
 
 def _program(where: Mapping[str, Any]) -> tuple[Any, ...]:

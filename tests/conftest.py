@@ -62,3 +62,23 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     subprocess.run([ARCHIVES / "unpack", folder, "mnist", "fashion-mnist"], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The splits of the digits."""
+    from credbench.images import split
+    from helpers import REGISTRY
+
+    dataset = REGISTRY.get("dataset", "digits")()
+    return split(dataset, dataset.load(None))
+
+
+@pytest.fixture(scope="session")
+def few(digits):
+    """220 examples: five steps of 50, the last of them short."""
+    from dataclasses import replace
+
+    from credbench.images import Part
+
+    return replace(digits, train=Part(digits.train.x[:220], digits.train.y[:220]))

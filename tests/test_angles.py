@@ -16,7 +16,7 @@ from credbench.checkpoints import Checkpoint
 from credbench.errors import RequestError
 from credbench.experiment import make_experiment
 from credbench.group import Group
-from credbench.images import Part, split
+from credbench.images import split
 from credbench.learner import Step
 from credbench.observing import Observer, angle
 from credbench.records import check
@@ -36,18 +36,6 @@ EXACT = 1e-3
 def trials(seeds="1", **given):
     settings = {"network": "mlp[hidden=16x3]", "epochs": "2", "batch-size": "50", "seeds": seeds}
     return list(make_experiment(REGISTRY, settings | given).trials)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    dataset = REGISTRY.get("dataset", "digits")()
-    return split(dataset, dataset.load(None))
-
-
-@pytest.fixture(scope="module")
-def few(digits):
-    """220 examples: five steps of 50, the last of them short."""
-    return replace(digits, train=Part(digits.train.x[:220], digits.train.y[:220]))
 
 
 def group_of(members, splits, every=1):

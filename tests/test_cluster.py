@@ -77,6 +77,14 @@ def two():
         yield made.scheduler_address
 
 
+def in_this_process(threads):
+    """A cluster of one worker, with no process of its own."""
+    return distributed.LocalCluster(
+        n_workers=1, threads_per_worker=threads, processes=False, protocol="tcp://",
+        host="127.0.0.1", dashboard_address="127.0.0.1:0",
+    )  # fmt: skip
+
+
 @pytest.fixture
 def plugin(tmp_path):
     path = tmp_path / "plugin.py"
@@ -227,14 +235,7 @@ def test_a_worker_that_does_not_see_the_folder_is_named(two, tmp_path):
 
 
 def test_a_worker_of_several_threads_is_refused(tmp_path):
-    made = distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=2,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    )
+    made = in_this_process(threads=2)
     with made, pytest.raises(RequestError, match="has 2 threads: expected one"):
         sweep(tmp_path, made.scheduler_address)
 
@@ -257,14 +258,7 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, tmp_path):
 
 
 def test_a_scheduler_that_is_lost_ends_the_run(tmp_path, plugin):
-    made = distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    )
+    made = in_this_process(threads=1)
     settings = {**FEW, "epochs": "100000", "seeds": "1"}
     soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
     with soon, made, pytest.raises(CredbenchError, match="is lost"):

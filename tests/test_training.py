@@ -21,17 +21,6 @@ def trials(**given):
     return list(make_experiment(REGISTRY, settings | given).trials)
 
 
-@pytest.fixture(scope="module")
-def digits():
-    dataset = REGISTRY.get("dataset", "digits")()
-    return split(dataset, dataset.load(None))
-
-
-@pytest.fixture(scope="module")
-def few(digits):
-    return replace(digits, train=Part(digits.train.x[:220], digits.train.y[:220]))
-
-
 def run(members, splits):
     return train(members, {trial.dataset: splits for trial in members}, CPU)
 

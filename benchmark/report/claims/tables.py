@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,15 +23,12 @@ _MOST_SHOWN = 3
 """Numbers of a claim in its row, and of a test in those that do not decide."""
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """A row a claim: the sentence, the verdict, what it rests on, and what is missing."""
+class _Sentences(ABC):
+    """A table whose columns, but for the first, are sentences."""
 
-    verdicts: Sequence[Verdict]
-    notes: Sequence[str] = ()
-
-    title: ClassVar[str] = "The paper's claims"
-    caption: ClassVar[str] = "numbers with their one-sided 95 % limits"
+    @abstractmethod
+    def headings(self) -> list[str]:
+        """Return the names of the columns."""
 
     @property
     def names(self) -> int:
@@ -41,6 +39,17 @@ class Verdicts:
     def prose(self) -> range:
         """The columns of sentences, which go on in a new line."""
         return range(1, len(self.headings()))
+
+
+@dataclass(frozen=True)
+class Verdicts(_Sentences):
+    """A row a claim: the sentence, the verdict, what it rests on, and what is missing."""
+
+    verdicts: Sequence[Verdict]
+    notes: Sequence[str] = ()
+
+    title: ClassVar[str] = "The paper's claims"
+    caption: ClassVar[str] = "numbers with their one-sided 95 % limits"
 
     def headings(self) -> list[str]:
         """Return the names of the columns."""
@@ -134,7 +143,7 @@ def _to_decide(verdict: Verdict) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(_Sentences):
     """A row a number: what was tested, where, what came out, and at what scale."""
 
     verdicts: Sequence[Verdict]
@@ -142,16 +151,6 @@ class Findings:
 
     title: ClassVar[str] = "The numbers behind them"
     caption: ClassVar[str] = "one-sided 95 % limits, not corrected"
-
-    @property
-    def names(self) -> int:
-        """How many columns, from the left, are words."""
-        return len(self.headings())
-
-    @property
-    def prose(self) -> range:
-        """The columns of sentences, which go on in a new line."""
-        return range(1, len(self.headings()))
 
     def headings(self) -> list[str]:
         """Return the names of the columns."""
