@@ -16,7 +16,7 @@ from torch import Tensor
 
 from credbench import processes
 from credbench.experiment import Trial
-from credbench.registry import last_line, source_hash
+from credbench.registry import last_line
 from credbench.store import write_file
 from credbench.wording import count
 
@@ -46,7 +46,7 @@ class Checkpoint:
         self._trials = trials
         self._made_by: dict[str, Any] = {
             "trials": [trial.id for trial in trials],
-            "source": [source_hash(type(trial.algorithm)) for trial in trials],
+            "source": [trial.source for trial in trials],
             "data": [[t.dataset.origin, *t.dataset.examples] for t in trials],
             "device": device,
         }

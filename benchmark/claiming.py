@@ -107,7 +107,7 @@ def _alone(found: Sequence[Loaded], results_dir: Path, registry: Registry) -> li
         for (*setting, device), record in store.timings().items():
             trial, where = settings.get(tuple(setting)), known.get(record["environment"])
             if trial is not None and where is not None:
-                stale = is_outdated(trial["algorithm"], record["source"], registry)
+                stale = is_outdated(trial, record["source"], registry)
                 timed.append(_timed(trial, record["epoch_seconds"], where, device, "", stale))
     return timed
 
@@ -125,7 +125,7 @@ def _in_turns(folder: Path, registry: Registry, problems: list[str]) -> list[Tim
                     where,
                     where["device"],
                     str(path),
-                    is_outdated(row["trial"]["algorithm"], row["source"], registry),
+                    is_outdated(row["trial"], row["source"], registry),
                 )
                 for row in record["rows"]
                 if row.get("replicas") == 1 and "step" in row.get("seconds", {})

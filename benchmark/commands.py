@@ -14,13 +14,14 @@ from credbench.angles import Angles, read_every
 from credbench.catalogue import plain
 from credbench.configuration import Configuration, configure
 from credbench.errors import RequestError, unknown
-from credbench.experiment import Experiment, Trial, make_experiment, setting_of
+from credbench.experiment import COMPONENTS, Experiment, Trial, make_experiment, setting_of
 from credbench.launch import launched, one_voice
 from credbench.logs import log
 from credbench.records import STATUSES
-from credbench.registry import Registry, source_hash
+from credbench.registry import Registry
 from credbench.spec import Spec, parse_axis
 from credbench.store import NOT_APPLICABLE, Record, Store, experiments, frame
+from credbench.versions import source_of
 from credbench.wording import count
 
 if TYPE_CHECKING:
@@ -407,7 +408,7 @@ def origins_of(
     stale = sum(is_stale(records[id], registry) for id in planned if id in records)
     if stale:
         counted = f"{stale} trial is" if stale == 1 else f"{stale} trials are"
-        commands[f"{counted} stale: made by another version of their algorithm."] = None
+        commands[f"{counted} stale: made by another version of their source."] = None
     settings = {setting_of(planned[id]) for id in planned if id in records}
     loads = _loads([t for key, t in timings.items() if key[:-1] in settings], store)
     origins = origin_notes([records[id] for id in planned if id in records])
@@ -512,12 +513,21 @@ def _state(record: Record | None, registry: Registry) -> str:
 
 
 def is_stale(record: Record, registry: Registry) -> bool:
-    """Return whether a record was made by another version of its algorithm."""
-    return is_outdated(record["trial"]["algorithm"], record["source"], registry)
+    """Return whether a record was made by another version of its source."""
+    return is_outdated(record["trial"], record["source"], registry)
 
 
-def is_outdated(algorithm: str, source: str, registry: Registry) -> bool:
-    """Return whether an algorithm, spelled as in records, now has another source than this hash."""
-    name = parse_axis(algorithm)[0].name
-    known = name in registry.names("algorithm")
-    return known and source != source_hash(registry.get("algorithm", name))
+def is_outdated(trial: Mapping[str, Any], source: str, registry: Registry) -> bool:
+    """Return whether a trial, by its arguments, now has another source than this hash."""
+    return source != present_source(trial, registry, unknown=source)
+
+
+def present_source(trial: Mapping[str, Any], registry: Registry, unknown: str = "") -> str:
+    """Return the hash of a trial's source, by its arguments, as it is now.
+
+    `unknown` where one of its components is, such as of a plugin that is not given now.
+    """
+    named = [(kind, trial[key].partition("[")[0]) for key, kind in COMPONENTS.items()]
+    if not all(registry.has(*each) for each in named):
+        return unknown
+    return source_of(registry.get(*each) for each in named)

@@ -21,6 +21,7 @@ from credbench.initializers import Initializer
 from credbench.learner import Learner
 from credbench.networks import Network
 from credbench.optimizers import Optimizer
+from credbench.versions import source_of
 
 if TYPE_CHECKING:
     from credbench.registry import Registry
@@ -59,6 +60,11 @@ class Trial:
     def id(self) -> str:
         """A hash of the canonical arguments; it names the record."""
         return hashlib.sha256(json.dumps(self.arguments).encode()).hexdigest()[:16]
+
+    @cached_property
+    def source(self) -> str:
+        """A hash of the source of the algorithm, the dataset and what else is not the engine's."""
+        return source_of(type(getattr(self, key)) for key in COMPONENTS)
 
     @cached_property
     def program(self) -> tuple[object, ...]:
@@ -119,6 +125,17 @@ _LATER: dict[str, object] = {"tuning": None, "dtype": "float32"}
 """Arguments that came later, and what they are where they are left out: earlier ids hold."""
 ARGUMENTS = tuple(key for key in Trial.__dataclass_fields__ if key not in _LATER)
 """The names of the arguments that every trial has."""
+
+
+COMPONENTS = {
+    "algorithm": "algorithm",
+    "dataset": "dataset",
+    "activation": "activation",
+    "network": "network",
+    "optimizer": "optimizer",
+    "init": "initializer",
+}
+"""The arguments that are components, and of which kind."""
 
 
 def _structure(part: Component) -> tuple[object, ...]:

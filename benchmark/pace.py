@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from credbench.experiment import Trial
-from credbench.registry import last_line, source_hash
+from credbench.registry import last_line
 
 if TYPE_CHECKING:
     from credbench.store import Record, Store
@@ -33,7 +33,7 @@ def untimed(
             # One replica on one process, on images at hand, says nothing of it.
             continue
         timing = timings.get((*trial.setting, device))
-        if timing is None or timing["source"] != source_hash(type(trial.algorithm)):
+        if timing is None or timing["source"] != trial.source:
             found.setdefault(trial.setting, trial)
     return list(found.values())
 
@@ -79,7 +79,7 @@ def _time(trials: Sequence[Trial], store: Store, device: str, environment: str) 
         record: dict[str, Any] = {
             "setting": list(clocked.trial.setting),
             "device": device,
-            "source": source_hash(type(clocked.trial.algorithm)),
+            "source": clocked.trial.source,
             "environment": environment,
             "loads": clocked.loads,
             "captured": clocked.captured,

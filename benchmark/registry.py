@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib
 import importlib.util
-import io
 import pkgutil
 import sys
-import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +14,8 @@ from types import ModuleType
 from credbench.component import Component
 from credbench.declarations import check_declared
 from credbench.errors import RequestError, unknown
-from credbench.neighbours import imported
 from credbench.spec import Spec, parse_axis
+from credbench.versions import remember, source_file
 
 _MODULES = {
     "algorithm": "credbench.algorithms",
@@ -56,6 +53,10 @@ class Registry:
     def names(self, kind: str) -> list[str]:
         """Return the names of one kind, sorted."""
         return sorted(self._found[kind])
+
+    def has(self, kind: str, name: str) -> bool:
+        """Return whether there is a component of a kind and name."""
+        return name in self._found[kind]
 
     def get(self, kind: str, name: str) -> type[Component]:
         """Return a component's class; raises `RequestError` with the nearest name."""
@@ -105,7 +106,7 @@ class Registry:
                     "or leave one out"
                 )
             known[component.name] = component
-            _content(source_file(component))  # as imported, should it be edited meanwhile
+            remember(source_file(component))
 
     def _built_in(self) -> Iterator[ModuleType]:
         for name in _MODULES.values():
@@ -185,7 +186,7 @@ def _load(path: Path) -> ModuleType:
         raise _BrokenPluginError(last_line(error)) from error
     if not any(True for _ in _components(module)):
         raise RequestError(f"--plugin {path}: {_NOTHING}")
-    _with_neighbours(path)  # as imported, should they be edited meanwhile
+    remember(path)
     return module
 
 
@@ -193,82 +194,3 @@ def last_line(error: BaseException) -> str:
     """Return the last line of an error's traceback: its type and message."""
     message = str(error).strip().splitlines()
     return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
-
-
-def source_file(component: type[Component]) -> Path:
-    """Return the file that defines a component."""
-    return Path(sys.modules[component.__module__].__file__ or component.__module__)
-
-
-def source_hash(component: type[Component]) -> str:
-    """Return a hash of the files that define a component, what it inherits and what they import.
-
-    Of imports, files beside them count. Comments and layout do not change the hash; the
-    contract's own files are left out.
-    """
-    if component not in _hashes:
-        _hashes[component] = _source_hash(component)
-    return _hashes[component]
-
-
-_hashes: dict[type[Component], str] = {}
-
-
-def _source_hash(component: type[Component]) -> str:
-    inherited = [c for c in component.__mro__ if issubclass(c, Component) and not _is_contract(c)]
-    own = map(source_file, inherited or [component])
-    files = dict.fromkeys(file for path in own for file in _with_neighbours(path))
-    hashes = [_file_hash(file) for file in files]
-    if len(hashes) == 1:
-        return hashes[0]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
-
-
-def _is_contract(component: type[Component]) -> bool:
-    package, _, inner = component.__module__.partition(".")
-    return package == "credbench" and inner.partition(".")[0] not in ("algorithms", "datasets")
-
-
-@functools.cache
-def _with_neighbours(path: Path) -> tuple[Path, ...]:
-    """Return a file and those beside it that it imports, and that these import, in that order."""
-    found, left = dict[Path, None](), [path]
-    while left:
-        file = left.pop(0)
-        if file not in found:
-            found[file] = None
-            left += imported(_content(file).decode("utf-8", "replace"), file.parent)
-    return tuple(found)
-
-
-@functools.cache
-def _file_hash(path: Path) -> str:
-    source = _content(path).decode("utf-8", "replace")
-    return hashlib.sha256(_code_only(source).encode()).hexdigest()[:16]
-
-
-@functools.cache
-def _content(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING}
-_INDENTS = {tokenize.INDENT: "{", tokenize.DEDENT: "}"}
-
-
-def _code_only(source: str) -> str:
-    """Return the tokens of a file without comments, docstrings and white space."""
-    kept: list[str] = []
-    starts = True
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type in _INDENTS:
-            kept.append(_INDENTS[token.type])
-        elif token.type == tokenize.NEWLINE:
-            kept.append(";")
-        elif token.type not in _LAYOUT and not (starts and token.type == tokenize.STRING):
-            kept.append("".join(token.string.split()))
-        if token.type not in (tokenize.COMMENT, tokenize.NL):
-            starts = token.type in (*_INDENTS, tokenize.NEWLINE, tokenize.ENCODING)
-    # Joined without spaces, an f-string reads the same whether it is one token (Python 3.11)
-    # or several (3.12).
-    return "".join(kept)

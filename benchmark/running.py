@@ -15,7 +15,7 @@ from credbench.experiment import Experiment, Trial
 from credbench.grouping import Grouping
 from credbench.images import PARTS
 from credbench.launch import launched
-from credbench.registry import last_line, source_hash
+from credbench.registry import last_line
 from credbench.store import Record, Store
 
 if TYPE_CHECKING:
@@ -111,12 +111,12 @@ def serves(
 
 
 def is_stale(record: Record, trial: Trial) -> bool:
-    """Return whether a record is of another version of its algorithm's source, or of other data.
+    """Return whether a record is of another version of its source, or of other data.
 
     Class folders and published files are other data, though they go by one name.
     """
     other = record.get("origin", "") != trial.dataset.origin
-    return other or bool(record["source"] != source_hash(type(trial.algorithm)))
+    return other or bool(record["source"] != trial.source)
 
 
 def run(experiment: Experiment, store: Store, options: Options, events: Events) -> None:
@@ -360,7 +360,7 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
     record: Record = {
         "id": trial.id,
         "trial": trial.arguments,
-        "source": source_hash(type(trial.algorithm)),
+        "source": trial.source,
         "surrogate": trial.surrogate,
         "streams": streams(trial),
     }

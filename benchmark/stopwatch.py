@@ -17,7 +17,7 @@ from credbench.commands import check_format, show, warn
 from credbench.errors import InterruptedRunError, RequestError
 from credbench.experiment import Trial, make_experiment
 from credbench.records import FORMAT
-from credbench.registry import Registry, source_hash
+from credbench.registry import Registry
 from credbench.running import resolve_device
 from credbench.store import write_json
 
@@ -104,7 +104,7 @@ def _same(
 ) -> dict[str, Any] | None:
     """Return the record in a file if it is of these programs, of present sources and versions."""
     groups = [group[0] for block in blocks for group in block.groups]
-    wanted = [(_timed(trial), source_hash(type(trial.algorithm))) for trial in groups]
+    wanted = [(_timed(trial), trial.source) for trial in groups]
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         found = [(row["trial"], row["source"]) for row in record["rows"]]
@@ -242,7 +242,7 @@ def _row(clocked: Clocked) -> dict[str, Any]:
         "network": trial.network.spec(full=False),
         "family": _family(trial),
         "layers": trial.net.depth - 1,
-        "source": source_hash(type(trial.algorithm)),
+        "source": trial.source,
         "replicas": clocked.replicas,
         "phases": clocked.phases,
         "captured": clocked.captured,

@@ -18,7 +18,7 @@ from credbench.commands import check_format, show, warn
 from credbench.errors import InterruptedRunError, RequestError
 from credbench.experiment import Trial, make_experiment
 from credbench.records import FORMAT
-from credbench.registry import Registry, source_hash
+from credbench.registry import Registry
 from credbench.running import resolve_device
 from credbench.stopwatch import check_name, check_writable, write_record
 
@@ -92,7 +92,7 @@ def _row(trial: Trial, data_dir: Path, device: str, repeats: int) -> dict[str, A
         "trial": {k: v for k, v in few.arguments.items() if k not in ("seed", "epochs")},
         "algorithm": trial.algorithm.spec(full=False),
         "network": trial.network.spec(full=False),
-        "source": source_hash(type(trial.algorithm)),
+        "source": trial.source,
         "images": sum(trial.dataset.examples),
         "loaders": workers,
         "load": environment.load(),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from credbench import __version__, environment
 from credbench.errors import RequestError
 from credbench.grouping import Grouping
-from credbench.registry import Registry, source_hash
+from credbench.registry import Registry
 from credbench.running import Events, Job, resolve_device
 from credbench.store import Record, Store
 
@@ -80,8 +80,8 @@ class CancelledError(BaseException):
 
 
 def pack(trials: Sequence[Trial], more: Any) -> bytes:
-    """Return trials and more as bytes, with the versions of their algorithms' source."""
-    return pickle.dumps(([source_hash(type(t.algorithm)) for t in trials], trials, more))
+    """Return trials and more as bytes, with the versions of their source."""
+    return pickle.dumps(([t.source for t in trials], trials, more))
 
 
 def lay_out(
@@ -160,10 +160,10 @@ def _unpack(packed: bytes) -> tuple[list[Trial], Any]:
     """Return trials and what came with them; raises `RequestError` for those of other sources."""
     sources, trials, more = pickle.loads(packed)
     for source, trial in zip(sources, trials, strict=True):
-        if source != source_hash(type(trial.algorithm)):
+        if source != trial.source:
             raise RequestError(
-                f"the worker on {_host()} has another version of {trial.algorithm.name}: install "
-                "the same source there, and start the worker anew"
+                f"the worker on {_host()} has another version of {trial.algorithm.name}, or "
+                "of its data or network: install the same source there, and start the worker anew"
             )
     return trials, more
 

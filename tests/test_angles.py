@@ -20,7 +20,6 @@ from credbench.images import split
 from credbench.learner import Step
 from credbench.observing import Observer, angle
 from credbench.records import check
-from credbench.registry import source_hash
 from credbench.report import angle_figures
 from credbench.running import pending
 from credbench.store import Store
@@ -446,7 +445,7 @@ def test_a_failed_trial_is_not_run_again_for_angles(tmp_path):
     store, states = Store(tmp_path, "digits"), ("failed", "done", "diverged")
     for trial, status in zip(experiment.trials, states, strict=True):
         made = record("fa", trial.seed, 5.0) | {"id": trial.id, "status": status}
-        made["source"] = source_hash(type(trial.algorithm))
+        made["source"] = trial.source
         store.write_trial(made)
     assert pending(experiment, store) == []
     left = pending(experiment, store, angles=Angles(5, BACKPROP))

@@ -213,7 +213,7 @@ def test_records_of_another_version_are_shown_and_decide_nothing():
     found = verdict(claim(beats()), records, stale=[records[0]["id"]])
     assert found.word == "undecided"
     (judged,) = found.answers[0].judged
-    assert judged.finding.lacks == ("stale: made by another version of its algorithm",)
+    assert judged.finding.lacks == ("stale: made by another version of its source",)
     assert judged.finding.value < 0 and found.answers[0].missing.startswith("nearest: stale")
     alone = verdict(claim(level(below=3)), seeds("backprop", HIGH), stale=[records[3]["id"]])
     assert alone.word == "undecided" and alone.answers[0].judged[0].finding.value > 2

@@ -12,8 +12,8 @@ import typer
 from trials import seeds, write
 
 from credbench.cli import app
+from credbench.commands import present_source
 from credbench.experiment import make_experiment
-from credbench.registry import source_hash
 from credbench.report.claims.ledger import KINDS, read_claims
 from credbench.report.claims.tables import SYMBOLS
 from credbench.report.claims.verdict import WORDS
@@ -149,9 +149,8 @@ def test_without_records_what_is_counted_is_decided_and_the_rest_says_what_is_mi
 
 
 def current(record):
-    """The record as its algorithm's present version would have made it."""
-    name = parse_axis(record["trial"]["algorithm"])[0].name
-    return record | {"source": source_hash(REGISTRY.get("algorithm", name))}
+    """The record as its source's present version would have made it."""
+    return record | {"source": present_source(record["trial"], REGISTRY)}
 
 
 def test_records_of_a_user_decide_unless_they_are_stale(credbench, tmp_path):

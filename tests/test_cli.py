@@ -278,7 +278,7 @@ def test_a_change_in_what_an_algorithm_inherits_is_one_of_its_own(tmp_path):
     heir.write_text("from base import Base\nclass Heir(Base):\n    name = 'heir'\n")
     program = (
         "import sys; sys.path.insert(0, '.')\nimport base, heir\n"
-        "from credbench.registry import source_hash\n"
+        "from credbench.versions import source_hash\n"
         "from credbench.algorithms.backprop import Backprop\n"
         "print(source_hash(base.Base), source_hash(heir.Heir), source_hash(Backprop))"
     )

@@ -15,7 +15,7 @@ import browser
 import numpy as np
 import pytest
 
-from credbench.registry import source_hash
+from credbench.commands import present_source
 from credbench.report.html import render, sheet
 from credbench.report.lines import MOST_LINES, MOST_POINTS, panels
 from credbench.report.matrices import matrices
@@ -38,12 +38,6 @@ def curve(values):
     return {"seconds": [1.0] * len(values)} | dict.fromkeys(MEASURES, values)
 
 
-def source(algorithm):
-    name = algorithm.partition("[")[0]
-    known = name in REGISTRY.names("algorithm")
-    return source_hash(REGISTRY.get("algorithm", name)) if known else "s"
-
-
 def record(algorithm, seed=0, values=(9.0, 5.0), error=5.0, status="done", reason="", **trial):
     """One trial's record, as a run would write it."""
     arguments = {
@@ -56,7 +50,8 @@ def record(algorithm, seed=0, values=(9.0, 5.0), error=5.0, status="done", reaso
     text = json.dumps(arguments)
     facts = {
         "format": 1, "id": hashlib.sha256(text.encode()).hexdigest()[:16], "trial": arguments,
-        "status": status, "reason": reason, "source": source(algorithm), "surrogate": "",
+        "status": status, "reason": reason, "surrogate": "",
+        "source": present_source(arguments, REGISTRY, unknown="s"),
         "environment": HASH, "load": 1.0, "group": 1, "device": "cpu",
     }  # fmt: skip
     if status == "failed":

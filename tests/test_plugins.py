@@ -141,6 +141,31 @@ def test_a_change_beside_a_plugin_is_one_of_its_own(credbench, tmp_path):
     assert stale() == 1
 
 
+@pytest.mark.parametrize(
+    "kind, option", [("dataset", "-d"), ("network", "-n"), ("activation", "-f")]
+)
+def test_a_change_in_what_an_algorithm_trains_on_makes_records_stale(
+    kind, option, credbench, tmp_path
+):
+    credbench("new", kind, "mine")
+    plugin = tmp_path / "mine.py"
+    given = ("-a", "backprop", option, "mine", "-s", "1", "-e", "1", "--no-timing",
+             "--limit-train", "50", "--device", "cpu", "--plugin", plugin)  # fmt: skip
+
+    def stale(*known):
+        return json.loads(credbench("status", *known, "--format", "json").stdout)[0]["stale"]
+
+    credbench("run", *given)
+    source = plugin.read_text(encoding="utf-8")
+    plugin.write_text(f"# a comment\n{source}", encoding="utf-8")
+    assert stale("--plugin", plugin) == 0
+    plugin.write_text(f"{source}    version = 2\n", encoding="utf-8")
+    assert stale("--plugin", plugin) == 1
+    assert stale() == 0  # nobody can tell
+    assert "1 trial to run" in credbench("run", *given).stderr
+    assert stale("--plugin", plugin) == 0
+
+
 def test_a_packages_own_modules_are_neighbours_by_their_whole_names(tmp_path):
     from credbench.neighbours import imported
 

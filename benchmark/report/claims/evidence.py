@@ -16,7 +16,7 @@ from credbench.spec import parse_axis
 from credbench.spread import spread
 
 Record = Mapping[str, Any]
-STALE = "stale: made by another version of its algorithm"
+STALE = "stale: made by another version of its source"
 """What such records lack to decide."""
 
 
@@ -33,7 +33,7 @@ class Timed:
     turn: str
     """What was timed in turns with it shares this and is paired with it."""
     stale: bool = False
-    """Whether another version of the algorithm was timed."""
+    """Whether another version of the source was timed."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Evidence:
     timings: Sequence[Timed]
     registry: Registry
     stale: frozenset[str] = frozenset()
-    """The ids of records made by another version of their algorithm."""
+    """The ids of records made by another version of their source."""
 
     def of(self, algorithm: str, needs: Needs) -> list[Row]:
         """Return the rows of an algorithm, given as on the command line, that have test errors."""
