@@ -38,9 +38,13 @@ class Activation(Component, ABC):
         """Return error ⊙ φ′(h): the error at the pre-activation of one at the activity."""
         return error * self.derivative(h, z)
 
-    @abstractmethod
     def difference(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return φ(h) − φ(h − t), given z = φ(h), to within a few ulps of t."""
+        """Return φ(h) − φ(h − t), given z = φ(h), to within a few ulps of t.
+
+        Unless overridden it is computed in double precision, which takes longer.
+        """
+        wide = h.double()
+        return (self(wide) - self(wide - t)).to(h.dtype)
 
 
 def _tanh(x: Tensor) -> Tensor:
@@ -128,7 +132,7 @@ def _relu_difference(h: Tensor, t: Tensor) -> Tensor:
 
 def _clipped_step(h: Tensor, z: Tensor, t: Tensor) -> Tensor:
     """The same, given z = relu(h): t, kept from −relu(h − t) to z. One of the two binds at most."""
-    return t.clamp((t - h).clamp_(max=0), z)
+    return t.clamp((t - h).clamp(max=0), z)  # clamp_ has no batched form: replicas would loop
 
 
 class Relu(Activation):

@@ -14,8 +14,8 @@ from credbench.declarations import is_name
 from credbench.errors import RequestError
 from credbench.registry import Registry
 
-KINDS = ("algorithm", "dataset", "network")
-_OPTIONS = {"algorithm": "-a", "dataset": "-d", "network": "-n"}
+KINDS = ("algorithm", "dataset", "network", "activation")
+_OPTIONS = {"algorithm": "-a", "dataset": "-d", "network": "-n", "activation": "-f"}
 
 
 def write_component(registry: Registry, kind: str, name: str, folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from credbench.activations import Activation
     from credbench.architectures import Architecture
     from credbench.component import Component
     from credbench.conformance.subject import Subject
@@ -143,6 +144,37 @@ class NetworkTests(_Tests):
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
         return "network", cls.network, {"activation": cls.activation}
+
+
+class ActivationTests(_Tests):
+    """Subclass it as `class TestMine(ActivationTests)` and say which activation is meant."""
+
+    activation: ClassVar[str | type[Activation]]
+    """A name, with parameters if need be ('my-phi[slope=0.1]'), or a class."""
+
+    def test_values(self) -> None:
+        """It is elementwise, and changes nothing."""
+        self._check("values")
+
+    def test_derivative(self) -> None:
+        """φ′ is that of φ, or a surrogate is declared."""
+        self._check("derivative")
+
+    def test_difference(self) -> None:
+        """Differences are those of φ, also small ones."""
+        self._check("difference")
+
+    def test_extremes_stay_finite(self) -> None:
+        """Nothing far out is infinite."""
+        self._check("extremes stay finite")
+
+    def test_loss_falls(self) -> None:
+        """Backprop trains with it."""
+        self._check("loss falls")
+
+    @classmethod
+    def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
+        return "activation", cls.activation, {}
 
 
 class DatasetTests(_Tests):

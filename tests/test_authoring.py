@@ -10,7 +10,8 @@ import pytest
 
 def test_what_is_written_runs_together_and_its_tests_pass(credbench, tmp_path):
     given = []
-    for kind, option in {"algorithm": "-a", "dataset": "-d", "network": "-n"}.items():
+    options = {"algorithm": "-a", "dataset": "-d", "network": "-n", "activation": "-f"}
+    for kind, option in options.items():
         ran = credbench("new", kind, f"my-{kind}", "--output", "mine")
         plugin = f"mine/my_{kind}.py"
         assert ran.stdout.splitlines()[:2] == [plugin, f"mine/test_my_{kind}.py"]
@@ -21,7 +22,7 @@ def test_what_is_written_runs_together_and_its_tests_pass(credbench, tmp_path):
     credbench("run", *given, "-s", "1", "-e", "1", "--no-timing", "--device", "cpu")
     tests = [sys.executable, "-m", "pytest", "-q", "-W", "error", "mine"]
     tested = subprocess.run(tests, cwd=tmp_path, capture_output=True, text=True)
-    assert tested.returncode == 0 and re.search("1[89] passed", tested.stdout), tested.stdout
+    assert tested.returncode == 0 and re.search("2[34] passed", tested.stdout), tested.stdout
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_what_is_written_runs_together_and_its_tests_pass(credbench, tmp_path):
         (("algorithm", "a b"), ("name 'a b'",)),
         (("algorithm", "class"), ("name 'class'",)),
         (("algorithm", "json"), ("json.py would hide the Python module",)),
-        (("optimizer", "mine"), ("new optimizer", "algorithm, dataset, network")),
+        (("optimizer", "mine"), ("new optimizer", "algorithm, dataset, network, activation")),
         (("algoritm", "mine"), ("'algoritm'", "did you mean 'algorithms'")),
         (("algorithm", "there"), ("there.py is there already",)),
         (("network", "mine", "--output", "there.py"), ("cannot be written to",)),

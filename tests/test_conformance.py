@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from credbench import Capabilities, Dataset, Images, Learner, Network, Updates, parameter
+from credbench import (
+    Activation,
+    Capabilities,
+    Dataset,
+    Images,
+    Learner,
+    Network,
+    Updates,
+    parameter,
+)
 from credbench.algorithms.backprop import Backprop
 from credbench.algorithms.feedback_alignment import FeedbackAlignment
 from credbench.architectures.mlp import Mlp
@@ -14,7 +23,7 @@ from credbench.blocks import Dense
 from credbench.conformance.subject import make_subject
 from credbench.conformance.suite import CHECKS, run_check, run_checks
 from credbench.errors import RequestError
-from credbench.testing import DatasetTests, LearnerTests, NetworkTests
+from credbench.testing import ActivationTests, DatasetTests, LearnerTests, NetworkTests
 from helpers import ALGORITHMS, REGISTRY
 
 VARIANTS = ("rec-lra[gap=1]", "target-prop[top=augmented]")
@@ -56,6 +65,17 @@ class TestBackprop(LearnerTests):
 
 class TestMlp(NetworkTests):
     network = "mlp[hidden=8x2]"
+
+
+@pytest.mark.parametrize("activation", REGISTRY.names("activation"))
+def test_activations_pass_their_checks(activation):
+    (made,) = REGISTRY.axis("activation", activation)
+    results = dict(run_checks("activation", make_subject(REGISTRY, made)))
+    assert {found.state for found in results.values()} == {"passed"}, results
+
+
+class TestTanh(ActivationTests):
+    activation = "tanh"
 
 
 class TestDigits(DatasetTests):
@@ -108,6 +128,54 @@ class NotFinite(Bad):
 class DoubleFeedback(Bad):
     def init_feedback(self, net, generator):
         return {"B": torch.zeros(3, dtype=torch.float64)}
+
+
+class ListOfUpdates(Bad):
+    def spoil(self, step, made):
+        return Updates(list(made.params.values()))
+
+
+class BadErrors(Learner):
+    """Backprop of the output layer alone, with something wrong with its errors."""
+
+    name = "bad-errors"
+
+    def updates(self, step):
+        a = step.forward()
+        return step.updates(a, self.spoil(step, step.output_error(a)))
+
+    def spoil(self, step, top):
+        return {step.net.depth: -top}
+
+
+class DoubleErrors(BadErrors):
+    def spoil(self, step, top):
+        return {step.net.depth: top.double()}
+
+
+class ErrorsOfTheWrongLayer(BadErrors):
+    def spoil(self, step, top):
+        return {1: top}
+
+
+class ErrorsByName(BadErrors):
+    def spoil(self, step, top):
+        return {"output": top}
+
+
+class ErrorsInAList(BadErrors):
+    def spoil(self, step, top):
+        return [top]
+
+
+class ErrorsOfNumbers(BadErrors):
+    def spoil(self, step, top):
+        return {step.net.depth: 0.1}
+
+
+class ForgetsTheOutput(Bad):
+    def spoil(self, step, made):
+        return Updates({k: -v for k, v in made.params.items() if k == "weight.1"})
 
 
 class Empty(Bad):
@@ -189,6 +257,11 @@ class LooksAtShapes(Bad):
         return scaled(made, 2 if batched else 1)
 
 
+class ClampsInPlace(Bad):
+    def spoil(self, step, made):
+        return Updates({k: (1 * v).clamp_(max=1) for k, v in made.params.items()})
+
+
 class NeedsTwo(Bad):
     def spoil(self, step, made):
         deviation = step.x.std(0).mean()
@@ -217,6 +290,12 @@ class OwnDraws(FeedbackAlignment):
         (Double, "shapes and types", ("torch.float64", "make it torch.float32")),
         (NotFinite, "shapes and types", ("is not finite",)),
         (DoubleFeedback, "shapes and types", ("init_feedback gives 'B'", "make it torch.float32")),
+        (ListOfUpdates, "shapes and types", ("gives a list as params", "give a dict")),
+        (DoubleErrors, "shapes and types", ("error of layer 4 is torch.float64", "return step.up")),
+        (ErrorsOfTheWrongLayer, "shapes and types", ("error of layer 1", "activities, (16, 16)")),
+        (ErrorsByName, "shapes and types", ("layer 'output'", "layers 1 to 4")),
+        (ErrorsInAList, "shapes and types", ("given a list of errors", "give a dict")),
+        (ErrorsOfNumbers, "shapes and types", ("layer 4 is a float",)),
         (Empty, "shapes and types", ("gives back nothing in any phase",)),
         (Raises, "shapes and types", ("KeyError", "test_conformance.py, line", "raise KeyError")),
         (InPlace, "arguments unchanged", ("step.params, 'weight.1'", "in place")),
@@ -227,8 +306,10 @@ class OwnDraws(FeedbackAlignment):
         (Branches, "no reads to the host", ("test_conformance.py", "if made.logits.abs().max()")),
         (Reads, "no reads to the host", (".item()", "capturable=False")),
         (MakesOnTheHost, "no reads to the host", ("makes a tensor on the CPU", "torch.zeros")),
-        (Draws, "replicas equal the single run", ("torch.func.vmap", "random draws")),
-        (Reads, "replicas equal the single run", ("torch.func.vmap", "vectorizable=False")),
+        (Draws, "replicas equal the single run", ("noise(net, phase)", "1 + torch.rand(())")),
+        (Reads, "replicas equal the single run", ("logits.sum().item()", "vectorizable=False")),
+        (Branches, "replicas equal the single run", ("branches on a value", "if made.logits")),
+        (ClampsInPlace, "replicas equal the single run", ("no batched form", "clamp_")),
         (LooksAtShapes, "replicas equal the single run", ("not what a trial alone gets",)),
         (NeedsTwo, "batches of any size", ("batches of one image", "not finite")),
         (Counts, "checkpoint", ("training ends elsewhere", "keep what changes in state")),
@@ -236,6 +317,7 @@ class OwnDraws(FeedbackAlignment):
         (CountsInItsModule, "seeds reproduce", ("two runs of one seed end elsewhere",)),
         (OwnDraws, "seeds reproduce", ("give every draw generator=generator",)),
         (Climbs, "loss falls", ("from 2.", "sign of a gradient")),
+        (ForgetsTheOutput, "loss falls", ("never says how to change", "weight.4", "output_error")),
     ],
 )
 @pytest.mark.filterwarnings("ignore:std\\(\\). degrees of freedom")
@@ -244,6 +326,12 @@ def test_each_check_catches_what_it_is_for(learner, check, words):
     assert found.state == "failed", found
     for word in words:
         assert word in found.said, found.said
+
+
+def test_what_is_never_updated_is_told():
+    found = run_check("algorithm", "shapes and types", make_subject(REGISTRY, ForgetsTheOutput()))
+    assert found.state == "passed"
+    assert "weight.4" in found.note and "weight.1" not in found.note
 
 
 def test_what_a_learner_declares_is_not_held_against_it():
@@ -260,6 +348,103 @@ def test_what_a_learner_declares_is_not_held_against_it():
 def test_after_a_first_failure_the_rest_is_not_made():
     results = dict(run_checks("algorithm", make_subject(REGISTRY, ReturnsNothing())))
     assert [found.state for found in results.values()] == ["failed"] + ["skipped"] * 12
+
+
+@pytest.mark.parametrize("learner, failed, unmade", [(InPlace, 1, 11), (OwnDraws, 1, 1)])
+def test_what_would_fail_for_the_same_reason_is_not_made(learner, failed, unmade):
+    results = list(dict(run_checks("algorithm", make_subject(REGISTRY, learner()))).values())
+    assert [found.state for found in results].count("failed") == failed
+    assert [found.said.startswith("not made") for found in results].count(True) == unmade
+
+
+class Bent(Activation):
+    """Tanh with something wrong with it."""
+
+    name = "bent"
+
+    def __call__(self, h):
+        return h.tanh()
+
+    def derivative(self, h, z):
+        return 1 - z * z
+
+
+class Slope(Bent):
+    def derivative(self, h, z):
+        return 1 - z
+
+
+class Softmax(Bent):
+    def __call__(self, h):
+        return h.softmax(-1)
+
+
+class TanhInPlace(Bent):
+    def __call__(self, h):
+        return h.tanh_()
+
+
+class Summed(Bent):
+    def __call__(self, h):
+        return h.sum()
+
+
+class Widened(Bent):
+    def derivative(self, h, z):
+        return 1 - z.float() * z.float()
+
+
+class BranchesOnH(Bent):
+    def __call__(self, h):
+        return h.tanh() if h.sum() > -1e9 else h
+
+
+class OwnBackward(Bent):
+    def backward(self, h, z, error):
+        return error * z
+
+
+class Cancels(Bent):
+    def difference(self, h, z, t):
+        return z - (h - t).tanh()
+
+
+class OtherDifference(Bent):
+    def difference(self, h, z, t):
+        return t * (1 - z * z)
+
+
+class Overflows(Bent):
+    def derivative(self, h, z):
+        grown = (2 * h).exp()
+        return 4 * grown / (1 + grown).square()
+
+
+@pytest.mark.parametrize(
+    "activation, check, words",
+    [
+        (Softmax, "values", ("φ(h) at one unit depends on others", "elementwise")),
+        (TanhInPlace, "values", ("φ(h) changes what it is given",)),
+        (Summed, "values", ("φ(h) gives () for h of (90, 4)", "a value for each")),
+        (Widened, "values", ("derivative(h, z) of torch.bfloat16 is torch.float32",)),
+        (BranchesOnH, "values", ("needs values where there are none", "branch with torch.where")),
+        (Slope, "derivative", ("where φ rises by", "return φ′(h), given z")),
+        (OwnBackward, "derivative", ("is not error · derivative(h, z)",)),
+        (OtherDifference, "difference", ("where φ(h) − φ(h − t) is", "or leave it out")),
+        (Cancels, "difference", ("cancels: for t of about 1e-06", "double precision")),
+        (Overflows, "extremes stay finite", ("derivative(h, z) is nan at h = 50",)),
+    ],
+)
+def test_an_activation_that_is_not_what_it_says(activation, check, words):
+    found = run_check("activation", check, make_subject(REGISTRY, activation()))
+    assert found.state == "failed", found
+    for word in words:
+        assert word in found.said, found.said
+
+
+def test_a_difference_that_nobody_wrote_is_as_good():
+    results = dict(run_checks("activation", make_subject(REGISTRY, Bent())))
+    assert {found.state for found in results.values()} == {"passed"}, results
 
 
 def test_a_failed_check_fails_a_test():
@@ -383,9 +568,9 @@ class Elsewhere(Learner):
 def test_what_cannot_be_checked_is_a_sentence():
     with pytest.raises(RequestError, match="defined on nothing; give --network or --activation"):
         make_subject(REGISTRY, Elsewhere())
-    (tanh,) = REGISTRY.axis("activation", "tanh")
-    with pytest.raises(RequestError, match="activation 'tanh' cannot be checked"):
-        make_subject(REGISTRY, tanh)
+    (rule,) = REGISTRY.axis("optimizer", "adam")
+    with pytest.raises(RequestError, match="optimizer 'adam' cannot be checked"):
+        make_subject(REGISTRY, rule)
 
 
 def test_the_command_says_what_it_found_and_its_code_whether_all_is_well(credbench, tmp_path):

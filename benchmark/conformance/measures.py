@@ -9,6 +9,7 @@ from functools import cache
 import torch
 
 from credbench.angles import Angles
+from credbench.conformance.probe import untouched
 from credbench.conformance.result import Result
 from credbench.conformance.subject import CPU, Subject
 from credbench.timing import clock
@@ -61,12 +62,21 @@ def loss_falls(subject: Subject) -> Result:
     found = learned(subject)
     if found.outcome.status == "diverged":
         return Result([_DIVERGED.format(found.outcome.epoch, found.told)])
-    return Result([] if found.falls else [_STUCK.format(found.told)], found.told)
+    if found.falls:
+        return Result(note=found.told)
+    left = list(untouched(subject))
+    return Result(
+        [_LEFT.format(found.told, ", ".join(left)) if left else _STUCK.format(found.told)]
+    )
 
 
 _DIVERGED = (
     "training diverged in epoch {}, {}: check that updates have the sign and the "
     "batch-mean scale of a gradient, or declare a default_optimizer"
+)
+_LEFT = (
+    "the loss went {}, and updates never says how to change {}: give the errors of those layers "
+    "to step.updates, the output's (step.output_error) among them"
 )
 _STUCK = (
     "the loss went {}: check that updates have the sign of a gradient (the optimiser "

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from credbench.conformance.subject import Subject
 from credbench.group import Group
-from credbench.learner import Learner, Pass, Step, Updates
-from credbench.networks import Network
+from credbench.learner import Errors, Learner, Pass, Step, Tensors, Updates
+from credbench.networks import Activities, Network
 from credbench.randomness import normals
 
 Tree = Mapping[str, Tensor]
@@ -49,7 +49,7 @@ class Probe:
     def step(self) -> Step:
         """Return the step as the learner gets it."""
         views = self.net.views(self.params)
-        return Step(
+        return _Watched(
             self.net, views, self.feedback, self.state, self.batch["x"], self.batch["targets"],
             self.batch["index"], self.noise, self.phase,
         )  # fmt: skip
@@ -82,6 +82,53 @@ class Probe:
             yield f"step.{name}", each
 
 
+class ComplaintError(Exception):
+    """Raised inside a learner, with a sentence that says what to change."""
+
+
+class _Watched(Step):
+    """A step that looks at the errors which it is to turn into updates."""
+
+    def updates(
+        self,
+        activities: Activities,
+        errors: Errors,
+        feedback: Tensors | None = None,
+        state: Tensors | None = None,
+    ) -> Updates:
+        if not isinstance(errors, Mapping):
+            raise ComplaintError(
+                f"step.updates was given a {type(errors).__name__} of errors: give a dict of "
+                "tensors by layer, {l: error}"
+            )
+        for layer, error in errors.items():
+            self._look(layer, error)
+        return super().updates(activities, errors, feedback, state)
+
+    def _look(self, layer: object, error: object) -> None:
+        depth = self.net.depth
+        if not isinstance(layer, int) or not 1 <= layer <= depth:
+            raise ComplaintError(
+                f"step.updates was given an error of layer {layer!r}: give those of layers 1 to "
+                f"{depth}, the last of them the output"
+            )
+        if not isinstance(error, Tensor):
+            raise ComplaintError(
+                f"the error of layer {layer} is a {type(error).__name__}: give a tensor"
+            )
+        expected = (len(self.x), *self.net.shape(layer))
+        if tuple(error.shape) != expected:
+            raise ComplaintError(
+                f"the error of layer {layer} has the shape {tuple(error.shape)}: give it that of "
+                f"the layer's activities, {expected}"
+            )
+        if error.dtype != self.x.dtype:
+            raise ComplaintError(
+                f"the error of layer {layer} is {error.dtype}: make it {self.x.dtype}, as the "
+                "activities are"
+            )
+
+
 def probes(subject: Subject, epochs: int = 1) -> Iterator[Probe]:
     """Yield a step of every phase, from the weights after so many epochs."""
     group = subject.group(subject.trials())
@@ -89,6 +136,15 @@ def probes(subject: Subject, epochs: int = 1) -> Iterator[Probe]:
         group.train_epoch(epoch)
     for phase in group.learner.phases:
         yield probe(group, phase, subject.trial.batch_size)
+
+
+def untouched(subject: Subject) -> Iterator[str]:
+    """Yield the leaves of the network that no phase of an epoch updates, though they could be."""
+    made = {name for probe in probes(subject, epochs=0) for name in probe.learn().params}
+    net = subject.trial.net
+    for name, leaf in net.leaves.items():
+        if name not in made and leaf.array not in net.frozen(leaf):
+            yield name
 
 
 def probe(group: Group, phase: str, size: int) -> Probe:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from credbench.conformance.probe import apart, parts
-from credbench.conformance.result import Result, raised
+from credbench.conformance.result import Result
 from credbench.conformance.subject import Subject
+from credbench.conformance.vectorizing import vectorization_fails
 from credbench.group import Group
 
 _CLOSE = 1e-3
@@ -26,7 +27,7 @@ def replicas_equal_single(subject: Subject) -> Result:
     try:
         together.train_epoch(1)
     except Exception as error:
-        return Result([_FAILS.format(raised(error))])
+        return Result([vectorization_fails(error) + _OR])
     return Result(list(dict.fromkeys(_differences(subject, together))))
 
 
@@ -42,8 +43,9 @@ def _differences(subject: Subject, together: Group) -> Iterator[str]:
             for name, each in theirs.items():
                 if apart(mine[name][k], each) > _CLOSE:
                     yield _OTHER.format(name, 100 * apart(mine[name][k], each))
-        if apart(logits[k], alone.predict("validation", alone.weights())) > _CLOSE:
-            yield _OTHER.format("the prediction", float("nan"))
+        expected = alone.predict("validation", alone.weights())
+        if apart(logits[k], expected) > _CLOSE:
+            yield _OTHER.format("the prediction", 100 * apart(logits[k], expected))
 
 
 def _copy(together: Group, k: int, alone: Group) -> None:
@@ -55,10 +57,7 @@ def _copy(together: Group, k: int, alone: Group) -> None:
     alone.steps.copy_(together.steps)
 
 
-_FAILS = (
-    "updates, or predict, does not run under torch.func.vmap: {}; avoid branches on values, "
-    "in-place writes and torch's own random draws, or declare Capabilities(vectorizable=False)"
-)
+_OR = "; or declare Capabilities(vectorizable=False)"
 _OTHER = (
     "{} is not what a trial alone gets ({:.2g} % apart): compute it from the step's own tensors, "
     "counting dimensions from the end"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from credbench.conformance.probe import Probe, Tree, probes
+from credbench.conformance.probe import Probe, Tree, probes, untouched
 from credbench.conformance.result import Result
 from credbench.conformance.subject import Subject
 from credbench.learner import Updates
@@ -30,7 +30,10 @@ def shapes_and_types(subject: Subject) -> Result:
             changes += len(made.params) + len(made.feedback) + len(made.state)
     if not complaints and not changes:
         complaints.append("updates gives back nothing in any phase: return step.updates(a, errors)")
-    return Result(list(dict.fromkeys(complaints)))
+    if complaints:
+        return Result(list(dict.fromkeys(complaints)))
+    left = ", ".join(untouched(subject))
+    return Result(note=f"no phase updates {left}" if left else "")
 
 
 def _drawn(subject: Subject) -> Iterator[str]:
@@ -81,7 +84,10 @@ def _updates(made: object, probe: Probe) -> Iterator[str]:
         yield from _logits("the logits that updates gives", made.logits, probe)
 
 
-def _like(part: str, found: Mapping[str, object], known: Tree, what: str) -> Iterator[str]:
+def _like(part: str, found: object, known: Tree, what: str) -> Iterator[str]:
+    if not isinstance(found, Mapping):
+        yield f"updates gives {_kind(found)} as {part}: give a dict of tensors by name"
+        return
     for name, each in found.items():
         called = f"the update of {part} {name!r}"
         if name not in known:

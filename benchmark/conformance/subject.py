@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from credbench.optimizers import Optimizer
     from credbench.registry import Registry
 
+KINDS = ("algorithm", "dataset", "network", "activation")
+"""What can be checked."""
 NETWORK = "mlp[hidden=16x3]"
 ACTIVATION = "tanh"
 _OPTIMIZER = "adam[lr=0.002]"
@@ -37,7 +39,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked: a learner, a network or a dataset, in a trial with usual other parts."""
+    """What is checked, in a trial whose other parts are usual."""
 
     trial: Trial
     reference: Learner
@@ -78,7 +80,7 @@ def make_subject(
     activation: str = ACTIVATION,
     data_dir: Path = Path(),
 ) -> Subject:
-    """Return a learner, a network or a dataset as it is checked.
+    """Return a component as it is checked.
 
     Raises `RequestError` for a component of another kind, for a network or an activation on which
     a learner is not defined, and for a dataset that is not to be had.
@@ -91,10 +93,10 @@ def make_subject(
         "initializer": registry.axis("initializer", "glorot")[0],
         given.kind: given,
     }
-    if given.kind not in ("algorithm", "network", "dataset"):
+    if given.kind not in KINDS:
         raise RequestError(
-            f"{given.kind} {given.name!r} cannot be checked: expected an algorithm, a dataset or a "
-            "network"
+            f"{given.kind} {given.name!r} cannot be checked: expected an algorithm, a dataset, a "
+            "network or an activation"
         )
     data = made.get("dataset") or _images_for(registry, made["network"])
     data = data.located(data_dir)
