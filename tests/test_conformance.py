@@ -74,6 +74,14 @@ def test_activations_pass_their_checks(activation):
     assert {found.state for found in results.values()} == {"passed"}, results
 
 
+@pytest.mark.parametrize("activation", REGISTRY.names("activation"))
+def test_replicas_run_as_one_program_on_every_activation(activation):
+    (learner,) = REGISTRY.axis("algorithm", "rec-lra")
+    subject = make_subject(REGISTRY, learner, activation=activation)
+    found = run_check("algorithm", "replicas equal the single run", subject)
+    assert found.state == "passed", found.said
+
+
 class TestTanh(ActivationTests):
     activation = "tanh"
 
