@@ -12,6 +12,7 @@ from credbench.errors import RequestError, unknown
 from credbench.experiment import Trial, make_experiment
 from credbench.images import Dataset
 from credbench.learner import Learner
+from credbench.printing import plain
 from credbench.registry import KINDS, PLURALS, Registry
 from credbench.spec import parse_axis
 
@@ -43,13 +44,6 @@ def kind_of(plural: str) -> str:
     if plural not in names:
         raise unknown("kind of component", plural, names)
     return names[plural]
-
-
-def plain(format: str) -> bool:
-    """Return whether JSON is asked for; raises `RequestError` for an unknown format."""
-    if format not in ("table", "json"):
-        raise RequestError(f"--format {format!r}: expected table or json")
-    return format == "json"
 
 
 def _entry(component: type[Component]) -> dict[str, Any]:

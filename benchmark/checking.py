@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench.catalogue import plain
 from credbench.component import Component
+from credbench.printing import plain
 from credbench.registry import Registry
 from credbench.spec import Spec, parse_axis
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench import environment
-from credbench.commands import check_format, is_outdated, is_stale, show, warn
 from credbench.errors import RequestError
 from credbench.experiment import setting_of
 from credbench.gathering import UNREADABLE, Loaded, left_out, records_of, rows_of, timing_records
+from credbench.logs import warn
+from credbench.printing import check_format, show
 from credbench.registry import Registry
 from credbench.spec import parse_axis
+from credbench.staleness import is_outdated, is_stale
 from credbench.store import Store, experiments, timed_alone
 
 if TYPE_CHECKING:

@@ -134,7 +134,7 @@ def run(
     Every axis takes a comma list, `all`, and parameters in brackets, with | for a grid:
     'rec-lra[beta=0.1|0.5,gap=1]'. What has a record already is not run again.
     """
-    from credbench.commands import run_experiment
+    from credbench.experimenting import run_experiment
 
     options = _texts(locals())
     set_level(log_level, quiet)
@@ -361,7 +361,7 @@ def _time_loader(
     name: str | None,
     format: str,
 ) -> None:
-    from credbench import commands
+    from credbench.run_options import DEFAULT_DATA, folder_of
     from credbench.throughput import time_loader
 
     if not loader:
@@ -370,9 +370,7 @@ def _time_loader(
         )
     if others is not None:
         raise RequestError("--loader with --depths or --replicas: one trial at a time is streamed")
-    where = commands.folder(
-        "data-dir", {"data-dir": data_dir} if data_dir else {}, commands.DEFAULT_DATA
-    )
+    where = folder_of("data-dir", {"data-dir": data_dir} if data_dir else {}, DEFAULT_DATA)
     time_loader(registry, given, where, repeats, device or "auto", folder, name, format)
 
 
@@ -428,7 +426,7 @@ def table(
     format: Format = "table",
 ) -> None:
     """Print the table of an experiment from its records."""
-    from credbench.commands import print_tables, print_trials
+    from credbench.tabulating import print_tables, print_trials
 
     if trials and published:
         raise RequestError("--trials with --published: published numbers are of settings; give one")
@@ -580,7 +578,7 @@ def status(
     format: PlainFormat = "table",
 ) -> None:
     """Count the trials done, failed, diverged, missing and stale."""
-    from credbench.commands import print_status
+    from credbench.status import print_status
 
     print_status(_registry(plugin), results_dir or Path("results"), name, format)
 
@@ -629,11 +627,11 @@ def check_(
     batch, whether it learns digits; its time and its angles beside backprop. The same as pytest
     tests: credbench.testing.
     """
-    from credbench import commands
     from credbench.checking import check
+    from credbench.run_options import DEFAULT_DATA, folder_of
 
     given = {"data-dir": data_dir} if data_dir else {}
-    where = commands.folder("data-dir", given, commands.DEFAULT_DATA)
+    where = folder_of("data-dir", given, DEFAULT_DATA)
     raise typer.Exit(check(_registry(plugin), name, network, activation, where, format))
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from credbench.commands import check_format, find_stores, show, warn
 from credbench.errors import RequestError, unknown
-from credbench.gathering import Loaded, rows_of
+from credbench.gathering import Loaded, find_stores, rows_of
+from credbench.logs import warn
+from credbench.printing import check_format, show
 from credbench.registry import Registry
 from credbench.report.fitting import canonical, fits
 from credbench.spec import parse_axis

@@ -7,15 +7,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench.commands import is_stale, origins_of
+from credbench.errors import RequestError, unknown
+from credbench.origins import origins_of
 from credbench.registry import Registry
-from credbench.store import Record, Store, frame
+from credbench.staleness import is_stale
+from credbench.store import Record, Store, experiments, frame
 
 if TYPE_CHECKING:
     from credbench.report.summary import Row
 
 UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 """What reading a file raises that is not what it should be."""
+
+
+def find_stores(results_dir: Path, name: str | None) -> list[Store]:
+    """Return the stores of one experiment, or of all; raises `RequestError` where there is none."""
+    known = experiments(results_dir)
+    if name is not None and name not in known:
+        raise unknown(f"experiment in {results_dir}:", name, known)
+    if not known:
+        raise RequestError(
+            f"{results_dir} holds no experiments: start one with 'credbench run', or give "
+            "--results-dir"
+        )
+    return [Store(results_dir, each) for each in ([name] if name else known)]
 
 
 class Loaded:

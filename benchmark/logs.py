@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
 
 from credbench.errors import RequestError, unknown
 
@@ -40,6 +41,12 @@ def set_level(name: str | None, quiet: bool = False) -> None:
 def says(level: str) -> bool:
     """Return whether what is of a level is said."""
     return log.isEnabledFor(logging.getLevelNamesMapping()[level.upper()])
+
+
+def warn(problems: Iterable[str]) -> None:
+    """Print one line for each problem that does not stop the command."""
+    for problem in dict.fromkeys(problems):
+        log.warning(problem)
 
 
 log.addHandler(_Stderr())

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from credbench import winners
-from credbench.catalogue import plain
-from credbench.commands import warn
 from credbench.errors import CredbenchError, RequestError, unknown
+from credbench.logs import warn
+from credbench.printing import plain
 from credbench.records import KINDS, NewerFormatError
 from credbench.store import Record, Store, experiments, read_json, set_aside, write_json
 

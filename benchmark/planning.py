@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from credbench import winners
-from credbench.commands import origin_notes, warn
 from credbench.errors import CredbenchError
 from credbench.experiment import Experiment, Trial, datasets, make_experiment
 from credbench.gathering import Loaded
+from credbench.logs import warn
+from credbench.origins import origin_notes
 from credbench.registry import Registry
 from credbench.running import Events, Options, prepare_dataset, serves
 from credbench.search import spend

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from credbench.commands import find_stores, warn
 from credbench.errors import RequestError, unknown
+from credbench.gathering import find_stores
+from credbench.logs import warn
 from credbench.registry import Registry
 from credbench.store import Record, Store
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from credbench import __version__, environment
 from credbench.claiming import verdict_tables
-from credbench.commands import STATES, find_stores, make_table, tally, warn
 from credbench.errors import RequestError
-from credbench.gathering import UNREADABLE, Loaded, left_out, timing_records
+from credbench.gathering import UNREADABLE, Loaded, find_stores, left_out, timing_records
+from credbench.logs import warn
 from credbench.registry import Registry
 from credbench.report import sheets
 from credbench.report.claims.tables import SYMBOLS
@@ -23,8 +23,10 @@ from credbench.report.published import beside_published
 from credbench.report.rates import RatesTable
 from credbench.report.summary import Speller
 from credbench.report.tables import Printable
+from credbench.status import STATES, tally
 from credbench.stopwatch import REFERENCE
 from credbench.store import Record, Store, write_file
+from credbench.tabulating import make_table
 
 
 def write_report(

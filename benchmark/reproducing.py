@@ -9,22 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from credbench import targets
-from credbench.commands import (
-    DEFAULT_RESULTS,
-    check_format,
-    execute,
-    folder,
-    plan_options,
-    show,
-    time_alone,
-    trial_name,
-    warn,
-)
 from credbench.configuration import configure
 from credbench.errors import CredbenchError, InterruptedRunError, RequestError
+from credbench.executing import execute, time_alone
 from credbench.experiment import Trial
+from credbench.logs import warn
 from credbench.planning import Found, Plan, make_plan
+from credbench.printing import check_format, show
 from credbench.registry import Registry
+from credbench.run_options import DEFAULT_RESULTS, folder_of, plan_options
+from credbench.status import outcome
 from credbench.store import Record, Store, frame, write_file
 from credbench.targets import Target, read_target
 from credbench.wording import count
@@ -60,7 +54,7 @@ def reproduce(
     registry = Registry(plugins)
     warn(registry.problems)
     how = plan_options(asked, tuple(plugins), retry_failed, timing=False)
-    results = folder("results-dir", asked.run, DEFAULT_RESULTS)
+    results = folder_of("results-dir", asked.run, DEFAULT_RESULTS)
     where = output or results / "reproduced" / scale
     codes: list[int] = []
     for target in [read_target(each, scale) for each in chosen]:
@@ -123,7 +117,7 @@ def _reproduce(
         print("\n".join(f"Written: {path}" for path in _files(where, target) + figures))
     warn([*found.problems(), *(f"{target.label}: {why}" for why in _lacking(plan, records))])
     unfinished = [record for record in records.values() if record["status"] != "done"]
-    warn(f"{trial_name(record)} {record['status']}: {record['reason']}" for record in unfinished)
+    warn(map(outcome, unfinished))
     if not records and plan.absent:
         return RequestError.exit_code
     return 1 if unfinished else 0

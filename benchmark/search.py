@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from credbench import environment, winners
-from credbench.commands import (
-    DEFAULT_RESULTS,
-    check_format,
-    execute,
-    folder,
-    origin_notes,
-    plan_options,
-    print_plan,
-    show,
-    warn,
-)
 from credbench.configuration import configure
 from credbench.errors import RequestError
+from credbench.executing import execute
 from credbench.experiment import SETTINGS, Experiment, datasets, make_experiment
+from credbench.experimenting import print_plan
 from credbench.images import Dataset
+from credbench.logs import warn
+from credbench.origins import origin_notes
+from credbench.printing import check_format, show
 from credbench.registry import Registry
+from credbench.run_options import DEFAULT_RESULTS, folder_of, plan_options
 from credbench.store import Store
 from credbench.tuning import Budget, Winner, plan, winner
 
@@ -108,7 +103,7 @@ def tune_experiment(
     if not asked.settings.get("name"):
         experiment = replace(experiment, name=f"tune-{experiment.name}")
     budget = Budget(draws, passes, images, seed)
-    store = Store(folder("results-dir", asked.run, DEFAULT_RESULTS), experiment.name)
+    store = Store(folder_of("results-dir", asked.run, DEFAULT_RESULTS), experiment.name)
     spent, _ = plan(experiment, budget)
     if dry_run:
         print_plan(spent, store, format, False)

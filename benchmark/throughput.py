@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench import environment
-from credbench.commands import check_format, show, warn
 from credbench.errors import InterruptedRunError, RequestError
 from credbench.experiment import Trial, make_experiment
+from credbench.logs import warn
+from credbench.printing import check_format, show
 from credbench.records import FORMAT
 from credbench.registry import Registry
 from credbench.running import resolve_device

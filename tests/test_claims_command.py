@@ -12,13 +12,13 @@ import typer
 from trials import seeds, write
 
 from credbench.cli import app
-from credbench.commands import present_source
 from credbench.experiment import make_experiment
 from credbench.report.claims.ledger import KINDS, read_claims
 from credbench.report.claims.tables import SYMBOLS
 from credbench.report.claims.verdict import WORDS
 from credbench.report.fitting import canonical, fits
 from credbench.spec import parse_axis
+from credbench.staleness import present_source
 from credbench.store import timed_alone
 from credbench.targets import read_target
 from helpers import REGISTRY

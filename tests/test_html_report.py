@@ -15,12 +15,12 @@ import browser
 import numpy as np
 import pytest
 
-from credbench.commands import present_source
 from credbench.report.html import render, sheet
 from credbench.report.lines import MOST_LINES, MOST_POINTS, panels
 from credbench.report.matrices import matrices
 from credbench.report.summary import Speller
 from credbench.reporting import write_report
+from credbench.staleness import present_source
 from helpers import REGISTRY
 
 WILD = "<script>alert(1)</script>"

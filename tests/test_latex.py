@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from credbench.claiming import print_claims
-from credbench.commands import print_tables
 from credbench.comparing import compare
 from credbench.report import latex
 from credbench.report.tables import as_latex
 from credbench.reporting import _timing_table
+from credbench.tabulating import print_tables
 from helpers import REGISTRY
 
 RESULTS = Path(__file__).parent.parent / "results"

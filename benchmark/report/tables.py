@@ -19,7 +19,6 @@ from credbench.wording import count
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-FORMATS = ("table", "md", "latex", "csv", "json")
 HEADINGS = {
     "train": "train error %",
     "validation": "validation error %",
