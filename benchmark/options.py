@@ -1,11 +1,16 @@
-"""The options that several commands share, by what they are called there."""
+"""The options that several commands share, by what they are called there, and how they are read."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from credbench.errors import RequestError
+
+if TYPE_CHECKING:
+    from credbench.registry import Registry
 
 
 def axis(*names: str, help: str, metavar: str = "LIST") -> Any:
@@ -132,3 +137,29 @@ Device = Annotated[
     str | None,
     axis("--device", metavar="DEVICE", help="auto, cpu or cuda [default: auto]."),
 ]
+
+
+def make_registry(plugins: list[Path] | None) -> Registry:
+    """Return the components there are, those of plugins too; say which could not be had."""
+    from credbench.registry import Registry
+
+    registry = Registry(plugins or [])
+    for problem in registry.problems:
+        typer.echo(f"credbench: {problem}", err=True)
+    return registry
+
+
+def asked_margin(given: float | None, compare: bool) -> float | None:
+    """Return the margin of equivalence in points, or None where nothing is compared."""
+    return read_margin(given) if compare or given is not None else None
+
+
+def read_margin(given: float | None) -> float:
+    """Return a margin of equivalence in points; raises `RequestError` for what cannot be one."""
+    from credbench.report.statistics import MARGIN
+
+    if given is None:
+        return MARGIN
+    if not 0 < given <= 100:
+        raise RequestError(f"--margin {given:g}: expected points of error above 0, at most 100")
+    return given
