@@ -155,7 +155,7 @@ def _time_loader(
 
 
 def new_(
-    kind: Annotated[str, typer.Argument(help="algorithm, dataset or network.")],
+    kind: Annotated[str, typer.Argument(help="algorithm, dataset, network or activation.")],
     name: Annotated[str, typer.Argument(help="What it will be called, such as my-rule.")],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="Where it goes [default: here].")
@@ -176,7 +176,7 @@ def new_(
 def check_(
     name: Annotated[
         str,
-        typer.Argument(help="Algorithms, datasets or networks, a comma list; all algorithms: all."),
+        typer.Argument(help="Names of what is to be checked, a comma list; all algorithms: all."),
     ],
     plugin: Plugins = None,
     network: Annotated[

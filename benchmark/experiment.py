@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -50,9 +50,10 @@ class Trial:
     @cached_property
     def arguments(self) -> dict[str, Any]:
         """The canonical arguments: every parameter spelled out, in a fixed order."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             key: value.spec() if isinstance(value, Component) else value
-            for key, value in vars(self).items()
+            for key, value in given.items()
             if key in ARGUMENTS or value != _LATER[key]
         }
 
