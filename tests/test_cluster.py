@@ -296,3 +296,27 @@ def test_the_slurm_script_says_what_it_needs(given, code, words, tmp_path):
     )  # fmt: skip
     assert ran.returncode == code and words in ran.stdout + ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_the_slurm_script_runs_a_sweep_on_jobs(tmp_path):
+    """Commands that stand in for SLURM's run each job here, when its script is gone, as it does."""
+    pytest.importorskip("dask_jobqueue")
+    programs = {
+        "sbatch": "cp \"$1\" job-$$.sh; setsid bash job-$$.sh > job-$$.log 2>&1 < /dev/null &\n"
+        "echo Submitted batch job $!",
+        "scancel": "for job in \"$@\"; do kill -- -$job; done",
+    }  # fmt: skip
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\ncd {tmp_path}\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    path = os.pathsep.join(map(str, (tmp_path, Path(sys.executable).parent, os.environ["PATH"])))
+    ran = subprocess.run(
+        [sys.executable, SCRIPT, "--jobs", "2", "--gpus", "0", "--", "-a", "dfa", "-s", "3",
+         "--replicas", "1", "-e", "1", "-n", "mlp[hidden=8]", "--device", "cpu", "--format", "json",
+         "--results-dir", tmp_path / "results"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, "PATH": path},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "3/3 dfa" in ran.stderr and json.loads(ran.stdout)[0]["rows"][0]["n"] == 3
+    jobs = "".join(path.read_text() for path in tmp_path.glob("job-*.sh"))
+    assert "#SBATCH" in jobs and "--nthreads 1" in jobs
