@@ -22,9 +22,14 @@ def main(arguments: list[str]) -> int:
         [programs / "ruff", "format", "--check", "."],
         [programs / "mypy", "-p", "credbench"],
     ]
-    tests: list[str | Path] = [programs / "python", "-m", "pytest", *arguments]
+    shared = _SHARED if all(each.startswith("-") for each in arguments) else ()
+    tests: list[str | Path] = [programs / "python", "-m", "pytest", *shared, *arguments]
     steps = [tests] if arguments else [*checks, tests]
     return sum(_failed(step) for step in steps)
+
+
+_SHARED = ("--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile")
+"""Where no test is named, they are shared out to a process for each core."""
 
 
 def _failed(step: list[str | Path]) -> bool:
