@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench import environment, worker
+from credbench.children import unheard
 from credbench.errors import CredbenchError, LostTrialError, RequestError
 from credbench.grouping import Grouping
+from credbench.interrupting import postponed
 from credbench.registry import last_line
 from credbench.running import Events, Job, Options, resolve_device, worker_count
 from credbench.store import Store
@@ -334,7 +336,8 @@ def _local_cluster(workers: int, gpus: Sequence[str]) -> Iterator[SpecCluster]:
     }
     # Else a worker could not start the processes that read images from disk.
     with dask.config.set({"distributed.worker.daemon": False}):
-        cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL)
+        with unheard(), postponed():
+            cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL)
         with cluster:
             yield cluster
 

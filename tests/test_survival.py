@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import random
 import resource
 import signal
@@ -200,6 +201,64 @@ def test_ctrl_c_ends_soon_and_a_second_one_at_once(tmp_path, workers, twice):
     else:
         assert told.count("\n") == 1
         assert "0 of 2 trials are saved in results/digits; the same command goes on" in told
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start an endless run, in a group of processes as a terminal's, after some code."""
+    processes = []
+
+    def begin(code, *more):
+        code = f"import os, signal, sys; from credbench.entry import main; {code}; main()"
+        run = ("run", "-a", "dfa", "-s", "4", "-n", "mlp[hidden=16]", "-e", "100000", *more)
+        processes.append(subprocess.Popen(
+            [sys.executable, "-c", code, *run, "--device", "cpu"], cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        ))  # fmt: skip
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def expect_one_line(process):
+    _, told = process.communicate(timeout=60)
+    lines = [line for line in told.splitlines() if "to run" not in line]
+    assert process.returncode == 130 and len(lines) == 1, (process.returncode, told)
+    assert lines[0].startswith("credbench: interrupted"), told
+
+
+def test_ctrl_c_before_the_commands_are_known_is_one_line(start):
+    ctrl_c = "name == 'import' and of[0] == 'typer' and os.kill(os.getpid(), signal.SIGINT)"
+    expect_one_line(start(f"sys.addaudithook(lambda name, of: {ctrl_c})"))
+
+
+def test_ctrl_c_ends_a_run_whose_modules_take_no_exception(start, tmp_path):
+    """Some go on without a part of theirs; torch calls abort()."""
+    (tmp_path / "plugin.py").write_text(
+        "import os, signal, time\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(5)\nexcept BaseException:\n    pass\n" + PLUGIN
+    )
+    expect_one_line(start("pass", "--plugin", "plugin.py"))
+
+
+def test_ctrl_c_at_any_moment_is_one_line(start):
+    """A terminal sends it to the workers too, which may be starting."""
+    moments = {0.01: "2", 0.1: "1", 1.0: "2", 2.5: "2", 3.5: "2", 5.0: "1"}
+    processes = [
+        start("os.write(1, b'.')", "--workers", workers, "--name", f"n{k}")
+        for k, workers in enumerate(moments.values())
+    ]
+    for process in processes:
+        assert process.stdout.read(1) == "."
+    began = time.monotonic()
+    for process, moment in zip(processes, moments, strict=True):
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        os.killpg(process.pid, signal.SIGINT)
+    for process in processes:
+        expect_one_line(process)
 
 
 def test_a_full_disk_is_one_line(tmp_path):
