@@ -24,7 +24,7 @@ from credbench.registry import Registry
 
 if TYPE_CHECKING:
     from credbench.experiment import Trial
-    from credbench.running import Events, Job
+    from credbench.running import Events, Job, Trained
 
 Group = Sequence["Trial"]
 _TRIES = 3
@@ -112,15 +112,22 @@ class Pool:
         if kind == "ready":
             self._failures = 0
             worker.begin()
-        elif kind == "records":
-            worker.rest()
-            for record in content:
-                self._events.finished(record)
+        elif kind == "trained":
+            self._take(worker, content)
         elif kind == "epoch":
             worker.epochs += content
             self._events.epoch(content)
         else:
             getattr(self._events, kind)(content)
+
+    def _take(self, worker: _Worker, trained: Trained) -> None:
+        """Hand on records; where the process is spoiled another takes up what it left."""
+        if trained.spoiled:
+            self._remove(worker)
+            self._left.extendleft(reversed(trained.left))
+        worker.rest()
+        for record in trained.records:
+            self._events.finished(record)
 
     def _dead(self, worker: _Worker) -> None:
         """Put by what a process was training when it ended of itself."""
@@ -248,7 +255,7 @@ def _serve(pipe: Connection, job: Job, plugins: tuple[Path, ...]) -> None:
     while True:
         group = pipe.recv()
         try:
-            tell("records", job(group, events))
+            tell("trained", job(group, events))
         except CredbenchError as error:
             tell("error", error)
         except Exception as error:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import sweeps
+import torch
 
-from credbench import scalars
+from credbench import scalars, spoiling
 from credbench.errors import RequestError
+from credbench.running import Events, Job, Trained
 from credbench.store import Store, set_aside
 
 TIMES = ("seconds", "training_seconds", "compile_seconds", "load", "environment")
@@ -102,7 +104,12 @@ def test_a_long_trial_killed_in_training_ends_with_the_same_bits(children, tmp_p
 
 PLUGIN = """
 import os, signal, time
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+
+from credbench import parameter
 from credbench.algorithms.backprop import Backprop
 
 class Doomed(Backprop):
@@ -116,6 +123,24 @@ class Unlucky(Backprop):
         if not Path("once").exists():
             Path("once").touch()
             os._exit(7)
+        return super().updates(step)
+
+SPOILED = []
+
+# As one whose kernel fails: nothing can be computed in this process from then on.
+@dataclass(frozen=True)
+class Spoiling(Backprop):
+    name = "spoiling"
+    guilty: float = parameter(0.0, help="whether it fails: 0 or 1")
+
+    def init_feedback(self, net, generator):
+        if self.guilty:
+            SPOILED.append(self.guilty)
+        return super().init_feedback(net, generator)
+
+    def updates(self, step):
+        if SPOILED:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         return super().updates(step)
 
 class Hung(Backprop):
@@ -168,6 +193,39 @@ def test_of_several_trials_in_one_program_each_gets_its_own_time(credbench, plug
     assert ran.stderr.count("hung digits tanh seed") == 2
     records = Store(tmp_path / "results", "digits").trials().values()
     assert [r["group"] for r in records] == [1, 1] and all(r["seconds"] < 20 for r in records)
+
+
+@pytest.mark.parametrize("where", [("--workers", "1"), ("--scheduler", "local")])
+def test_a_spoiled_process_costs_no_other_trial_its_result(credbench, plugin, tmp_path, where):
+    """Two that train together are parted, and the innocent one comes last."""
+    if where[1] == "local":
+        pytest.importorskip("distributed", reason="Dask is not installed")
+    ran = credbench("run", "-a", "spoiling[guilty=1|0]", "-s", "1", "--replicas", "2", *where,
+                    *SMALL, code=1)  # fmt: skip
+    records = Store(tmp_path / "results", "digits").trials().values()
+    found = {r["trial"]["algorithm"].partition("[")[2]: r for r in records}
+    assert found["guilty=0.0]"]["status"] == "done" and len(found) == 2
+    failed = found["guilty=1.0]"]
+    assert failed["status"] == "failed" and failed["group"] == 1
+    assert failed["reason"].startswith("AcceleratorError: CUDA error: an illegal memory access")
+    assert "1/2 spoiling digits tanh seed 0: failed, Acc" in ran.stderr
+
+
+def test_what_spoils_a_process(monkeypatch):
+    """Not a lack of memory, nor what is no error of the device."""
+    monkeypatch.setattr(spoiling, "_found", [])
+    memory = ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")
+    for harmless in (*map(torch.AcceleratorError, memory), ValueError("CUDA is fine")):
+        assert not spoiling.spoils(harmless) and not spoiling.spoiled()
+    try:
+        try:
+            raise torch.AcceleratorError("device-side assert triggered")
+        finally:
+            raise ValueError("nothing could be put back")
+    except ValueError as error:
+        assert spoiling.spoils(error) and spoiling.spoiled()
+    job = Job(Store(Path(), "x"), Path(), "cpu", "")
+    assert job([None], Events()) == Trained([], [[None]], True)
 
 
 @pytest.mark.parametrize("workers, twice", [("1", False), ("2", False), ("1", True)])
