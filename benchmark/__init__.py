@@ -1,29 +1,24 @@
-"""credbench compares credit-assignment algorithms; these are the names a plugin needs."""
+"""credbench compares credit-assignment algorithms; the names in contract.py can be had from here.
 
-from credbench.activations import Activation as Activation
-from credbench.architectures import Architecture as Architecture
-from credbench.cache import Cache as Cache
-from credbench.component import Component as Component
-from credbench.component import Search as Search
-from credbench.component import parameter as parameter
-from credbench.errors import RequestError as RequestError
-from credbench.folders import Files as Files
-from credbench.folders import Listing as Listing
-from credbench.folders import decode as decode
-from credbench.folders import find_files as find_files
-from credbench.folders import list_part as list_part
-from credbench.images import Dataset as Dataset
-from credbench.images import Images as Images
-from credbench.images import Preprocessing as Preprocessing
-from credbench.layers import Layers as Layers
-from credbench.layers import as_maps as as_maps
-from credbench.layers import in_line as in_line
-from credbench.learner import Capabilities as Capabilities
-from credbench.learner import Learner as Learner
-from credbench.learner import Pass as Pass
-from credbench.learner import Step as Step
-from credbench.learner import Updates as Updates
-from credbench.networks import Activities as Activities
-from credbench.networks import Network as Network
+They are imported when the first is asked for, so that the command starts before anything loads.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from credbench.contract import *  # noqa: F403
 
 __version__ = "0.1.0"
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):  # noqa: ANN001, ANN202
+        """Return what a plugin needs by its name."""
+        from importlib import import_module
+
+        return getattr(import_module("credbench.contract"), name)
+
+    def __dir__():  # noqa: ANN202
+        """Return the names there are, those of the contract with them."""
+        from importlib import import_module
+
+        return sorted({*globals(), *vars(import_module("credbench.contract"))})

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credbench import environment, worker
+from credbench.children import unheard
 from credbench.errors import CredbenchError, LostTrialError, RequestError
 from credbench.grouping import Grouping
+from credbench.interrupting import postponed
 from credbench.registry import last_line
 from credbench.running import Events, Job, Options, resolve_device, worker_count
+from credbench.spoiling import TOLD
 from credbench.store import Store
 
 if TYPE_CHECKING:
@@ -243,6 +246,19 @@ class Dispatcher:
         for record in answer.records:
             self._events.epoch(group[0].epochs)
             self._events.finished(record)
+        if answer.spoiled is not None:
+            future.release()  # else it would be trained again, as lost with the worker
+            self._renew(answer.spoiled)
+        by_id = {trial.id: trial for trial in group}
+        self._left.extendleft([by_id[id] for id in ids] for ids in reversed(answer.left))
+
+    def _renew(self, address: str) -> None:
+        """Give a worker whose process can train no more a new one; without a nanny, end it."""
+        try:
+            self._client.restart_workers([address])
+        except (ValueError, TimeoutError):
+            self._client.retire_workers([address])
+            self._events.note(f"the worker at {address} was ended, for {TOLD}: start another")
 
     def _killed(self, error: Any, group: Group, seconds: float) -> None:
         """Put by what workers died of; what they died of again is halved or fails."""
@@ -332,9 +348,15 @@ def _local_cluster(workers: int, gpus: Sequence[str]) -> Iterator[SpecCluster]:
             "allowed_failures": _ALLOWED_FAILURES,
         },
     }
-    # Else a worker could not start the processes that read images from disk.
-    with dask.config.set({"distributed.worker.daemon": False}):
-        cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL)
+    settings = {
+        # Else a worker could not start the processes that read images from disk.
+        "distributed.worker.daemon": False,
+        # Else one that is twice restarted within this time counts as lost.
+        "distributed.deploy.lost-worker-timeout": "1 day",
+    }
+    with dask.config.set(settings):
+        with unheard(), postponed():
+            cluster = SpecCluster(spec, scheduler, silence_logs=logging.CRITICAL)
         with cluster:
             yield cluster
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
+from credbench import entry
 from credbench.errors import InterruptedRunError
 
 _PATIENCE = 1.0
@@ -29,21 +29,39 @@ def interruptible(saved: Callable[[], str]) -> Iterator[None]:
     mine, theirs = socket.socketpair()
     theirs.setblocking(False)
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    watch = threading.Thread(target=_watch, args=(mine, saved), daemon=True)
+    watch = threading.Thread(target=_watch, args=(mine,), daemon=True)
     watch.start()
+    entry.said.append(saved)
     try:
         yield
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         raise InterruptedRunError(saved()) from None
     finally:
+        entry.said.remove(saved)
         signal.set_wakeup_fd(before)
         theirs.close()
         watch.join()
         mine.close()
 
 
-def _watch(mine: socket.socket, saved: Callable[[], str]) -> None:
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Raise the `KeyboardInterrupt` of what does not stand one when the context ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if told:
+        raise KeyboardInterrupt
+
+
+def _watch(mine: socket.socket) -> None:
     """Wait for a first Ctrl-C, and then for the end: of the context, of patience, or a second."""
     while (told := mine.recv(1)) != bytes([signal.SIGINT]):
         if not told:
@@ -54,7 +72,5 @@ def _watch(mine: socket.socket, saved: Callable[[], str]) -> None:
             if not told:
                 return
     except TimeoutError:
-        show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hid it
-        with suppress(OSError):  # nobody may listen
-            os.write(sys.stderr.fileno(), f"{show_cursor}credbench: {saved()}\n".encode())
+        entry.end()
     os._exit(InterruptedRunError.exit_code)

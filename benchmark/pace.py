@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from credbench.experiment import Trial
 from credbench.registry import last_line
+from credbench.spoiling import spoiled, spoils
 
 if TYPE_CHECKING:
     from credbench.store import Record, Store
@@ -52,8 +53,11 @@ def time_settings(
             _check_room(some, device)
             _time(some, store, device, environment)
         except Exception as error:
-            if len(some) == 1:
-                yield f"{some[0].label} could not be timed: {last_line(error)}"
+            if len(some) == 1 or spoils(error):
+                rest = f" and {len(some) - 1} more" if len(some) > 1 else ""
+                yield f"{some[0].label}{rest} could not be timed: {last_line(error)}"
+                if spoiled():
+                    return
                 continue
             for trial in some:
                 yield from time_settings([trial], store, device, environment)

@@ -6,7 +6,6 @@ lock that others wait for goes with it.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -14,17 +13,18 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from credbench.children import end_with_parent, unheard
 from credbench.errors import CredbenchError, LostTrialError
 from credbench.registry import Registry
 
 if TYPE_CHECKING:
     from credbench.experiment import Trial
-    from credbench.running import Events, Job
+    from credbench.running import Events, Job, Trained
 
 Group = Sequence["Trial"]
 _TRIES = 3
@@ -112,15 +112,22 @@ class Pool:
         if kind == "ready":
             self._failures = 0
             worker.begin()
-        elif kind == "records":
-            worker.rest()
-            for record in content:
-                self._events.finished(record)
+        elif kind == "trained":
+            self._take(worker, content)
         elif kind == "epoch":
             worker.epochs += content
             self._events.epoch(content)
         else:
             getattr(self._events, kind)(content)
+
+    def _take(self, worker: _Worker, trained: Trained) -> None:
+        """Hand on records; where the process is spoiled another takes up what it left."""
+        if trained.spoiled:
+            self._remove(worker)
+            self._left.extendleft(reversed(trained.left))
+        worker.rest()
+        for record in trained.records:
+            self._events.finished(record)
 
     def _dead(self, worker: _Worker) -> None:
         """Put by what a process was training when it ended of itself."""
@@ -180,7 +187,8 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, job, plugins))
-        self.process.start()
+        with unheard():
+            self.process.start()
         theirs.close()
         self.ready = False
         self.group: Group = ()
@@ -234,8 +242,8 @@ def _serve(pipe: Connection, job: Job, plugins: tuple[Path, ...]) -> None:
     from credbench import training  # what takes seconds to import is no part of a trial's time
     from credbench.running import Events
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
+    end_with_parent()
     Registry(plugins)
     tell = _Teller(pipe)
     events = Events(
@@ -247,17 +255,9 @@ def _serve(pipe: Connection, job: Job, plugins: tuple[Path, ...]) -> None:
     while True:
         group = pipe.recv()
         try:
-            tell("records", job(group, events))
+            tell("trained", job(group, events))
         except CredbenchError as error:
             tell("error", error)
         except Exception as error:
             error.add_note(traceback.format_exc())  # which does not travel by itself
             tell("error", error)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, however it went."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

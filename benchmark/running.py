@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from credbench.grouping import Grouping
 from credbench.images import PARTS
 from credbench.launch import launched
 from credbench.registry import last_line
+from credbench.spoiling import TOLD, spoiled, spoils
 from credbench.store import Record, Store
 
 if TYPE_CHECKING:
@@ -132,6 +134,8 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     for problem in store.untold():
         events.note(problem)
     trials = together.decided(left, experiment.trials)
+    if trials and spoiled():  # by an earlier experiment
+        raise CredbenchError(f"{TOLD}: the same command goes on from here")
     together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
     device = resolve_device(options.device) if trials and options.scheduler is None else "cpu"
     store.write_plan(
@@ -183,6 +187,9 @@ def time_untimed(
     """
     from credbench.pace import time_settings, untimed
 
+    if spoiled():
+        store.problems.append(f"nothing was timed, for {TOLD}: the same command makes up for it")
+        return 0
     count = 0
     for device in ("cpu", "cuda"):
         left = untimed(trials, records, timings, device)
@@ -218,9 +225,26 @@ def _train(
 
         Pool(job, options.plugins, events, options.timeout).run(groups, workers)
         return
-    for group in groups:
-        for record in job(group, events):
+    waiting = deque[Sequence[Trial]](groups)
+    while waiting:
+        trained = job(waiting.popleft(), events)
+        for record in trained.records:
             events.finished(record)
+        waiting.extendleft(reversed(trained.left))
+        if trained.spoiled and waiting:
+            _train_elsewhere(waiting, replace(job), options, events)
+            return
+
+
+def _train_elsewhere(
+    groups: Iterable[Sequence[Trial]], job: Job, options: Options, events: Events
+) -> None:
+    """Train groups in another process, for this one is spoiled."""
+    from credbench.pool import Pool
+
+    if launched().size > 1:
+        raise CredbenchError(f"{TOLD}: what had finished is saved; the same command goes on")
+    Pool(job, options.plugins, events, options.timeout).run(list(groups), 1)
 
 
 def _streamed(trials: Sequence[Trial]) -> bool:
@@ -249,6 +273,17 @@ def worker_count(given: int | None, device: str) -> int:
     return given or max(1, environment.cores() // environment.threads())
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What came of a group."""
+
+    records: list[Record]
+    left: list[Sequence[Trial]]
+    """Groups to be trained in another process, for this one is spoiled."""
+    spoiled: bool
+    """Whether this process can train no more, of whatever group."""
+
+
 @dataclass
 class Job:
     """Trains groups in this process and writes their records."""
@@ -264,8 +299,28 @@ class Job:
     def __post_init__(self) -> None:
         self._splits: dict[tuple[Dataset, int | None], Splits] = {}
 
-    def __call__(self, group: Sequence[Trial], events: Events) -> list[Record]:
-        """Train one group; an exception becomes the record of each of its trials."""
+    def __call__(self, group: Sequence[Trial], events: Events) -> Trained:
+        """Train one group; an exception becomes the record of each of its trials.
+
+        Where one spoils this process, what is left of the group comes back untrained.
+        """
+        import torch
+
+        left, records = deque([group]), list[Record]()
+        while left and not spoiled():
+            some = left.popleft()
+            made = self._records(some, events)
+            if made:
+                records += made
+                continue
+            half = len(some) // 2  # too much for the memory, or one of them failed: halve and see
+            left.extendleft((some[half:], some[:half]))
+            if not spoiled():
+                torch.cuda.empty_cache()
+        return Trained(records, list(left), spoiled())
+
+    def _records(self, group: Sequence[Trial], events: Events) -> list[Record]:
+        """Train a group and store its records; none where it is to be halved."""
         import torch
 
         from credbench.checkpoints import Checkpoint
@@ -285,10 +340,9 @@ class Job:
         except RequestError:
             raise
         except Exception as error:
-            if len(group) > 1:  # too much for the memory, or one of them failed: halve and see
-                torch.cuda.empty_cache()
-                half = len(group) // 2
-                return self(group[:half], events) + self(group[half:], events)
+            spoils(error)  # which is remembered
+            if len(group) > 1:
+                return []
             together.expect_everywhere(error, group[0])
             events.debug(f"{group[0].label}: {traceback.format_exc()}")
             outcomes = [error]

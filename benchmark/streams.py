@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as Source
 
 from credbench import environment, processes
+from credbench.children import end_with_parent, unheard
 from credbench.errors import RequestError
 from credbench.images import Channels, Dataset, Part, Splits
 from credbench.randomness import stream_seed
@@ -80,6 +81,7 @@ class _Reader(Source[Any]):
 
 
 def _start_worker(number: int) -> None:
+    end_with_parent()  # which torch does not notice where that ended before this one began
     warnings.simplefilter("ignore")  # decoders warn of what some photographs carry beside pixels
 
 
@@ -128,7 +130,9 @@ class Loader:
     def read(self, batches: Iterable[Sequence[Key]]) -> Iterator[tuple[Tensor, Broken]]:
         """Yield the images of each batch; one reading at a time."""
         self._plan.batches = batches
-        yield from self._loader
+        with unheard():
+            found = iter(self._loader)
+        yield from found
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,10 @@ class Answer:
     notes: list[str]
     environment: str
     host: str
+    left: list[list[str]]
+    """The ids of trials, in groups, that are to be trained in another process."""
+    spoiled: str | None
+    """The address of the worker where its process can train no more."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,10 @@ def train(sweep: Sweep, packed: bytes, processes: dict[str, int]) -> Answer:
     group, job.angles = _unpack(packed)
     notes: list[str] = []
     with _limited(sweep):
-        records = job(group, Events(epoch=lambda trials: _go_on(), note=notes.append))
-    return Answer(records, notes, job.environment, _host())
+        trained = job(group, Events(epoch=lambda trials: _go_on(), note=notes.append))
+    left = [[trial.id for trial in each] for each in trained.left]
+    spoiled = _address() if trained.spoiled else None
+    return Answer(trained.records, notes, job.environment, _host(), left, spoiled)
 
 
 _jobs: dict[tuple[Sweep, str], Job] = {}
@@ -203,9 +209,13 @@ def _go_on() -> None:
 
 
 def _host() -> str:
+    return host_of(_address())
+
+
+def _address() -> str:
     from distributed import get_worker
 
-    return host_of(get_worker().address)
+    return str(get_worker().address)
 
 
 def host_of(address: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import random
 import resource
 import signal
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import sweeps
+import torch
 
-from credbench import scalars
+from credbench import scalars, spoiling
 from credbench.errors import RequestError
+from credbench.running import Events, Job, Trained
 from credbench.store import Store, set_aside
 
 TIMES = ("seconds", "training_seconds", "compile_seconds", "load", "environment")
@@ -101,7 +104,12 @@ def test_a_long_trial_killed_in_training_ends_with_the_same_bits(children, tmp_p
 
 PLUGIN = """
 import os, signal, time
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+
+from credbench import parameter
 from credbench.algorithms.backprop import Backprop
 
 class Doomed(Backprop):
@@ -115,6 +123,24 @@ class Unlucky(Backprop):
         if not Path("once").exists():
             Path("once").touch()
             os._exit(7)
+        return super().updates(step)
+
+SPOILED = []
+
+# As one whose kernel fails: nothing can be computed in this process from then on.
+@dataclass(frozen=True)
+class Spoiling(Backprop):
+    name = "spoiling"
+    guilty: float = parameter(0.0, help="whether it fails: 0 or 1")
+
+    def init_feedback(self, net, generator):
+        if self.guilty:
+            SPOILED.append(self.guilty)
+        return super().init_feedback(net, generator)
+
+    def updates(self, step):
+        if SPOILED:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         return super().updates(step)
 
 class Hung(Backprop):
@@ -169,6 +195,39 @@ def test_of_several_trials_in_one_program_each_gets_its_own_time(credbench, plug
     assert [r["group"] for r in records] == [1, 1] and all(r["seconds"] < 20 for r in records)
 
 
+@pytest.mark.parametrize("where", [("--workers", "1"), ("--scheduler", "local")])
+def test_a_spoiled_process_costs_no_other_trial_its_result(credbench, plugin, tmp_path, where):
+    """Two that train together are parted, and the innocent one comes last."""
+    if where[1] == "local":
+        pytest.importorskip("distributed", reason="Dask is not installed")
+    ran = credbench("run", "-a", "spoiling[guilty=1|0]", "-s", "1", "--replicas", "2", *where,
+                    *SMALL, code=1)  # fmt: skip
+    records = Store(tmp_path / "results", "digits").trials().values()
+    found = {r["trial"]["algorithm"].partition("[")[2]: r for r in records}
+    assert found["guilty=0.0]"]["status"] == "done" and len(found) == 2
+    failed = found["guilty=1.0]"]
+    assert failed["status"] == "failed" and failed["group"] == 1
+    assert failed["reason"].startswith("AcceleratorError: CUDA error: an illegal memory access")
+    assert "1/2 spoiling digits tanh seed 0: failed, Acc" in ran.stderr
+
+
+def test_what_spoils_a_process(monkeypatch):
+    """Not a lack of memory, nor what is no error of the device."""
+    monkeypatch.setattr(spoiling, "_found", [])
+    memory = ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")
+    for harmless in (*map(torch.AcceleratorError, memory), ValueError("CUDA is fine")):
+        assert not spoiling.spoils(harmless) and not spoiling.spoiled()
+    try:
+        try:
+            raise torch.AcceleratorError("device-side assert triggered")
+        finally:
+            raise ValueError("nothing could be put back")
+    except ValueError as error:
+        assert spoiling.spoils(error) and spoiling.spoiled()
+    job = Job(Store(Path(), "x"), Path(), "cpu", "")
+    assert job([None], Events()) == Trained([], [[None]], True)
+
+
 @pytest.mark.parametrize("workers, twice", [("1", False), ("2", False), ("1", True)])
 def test_ctrl_c_ends_soon_and_a_second_one_at_once(tmp_path, workers, twice):
     """Though one step takes minutes in which Python hears nothing."""
@@ -200,6 +259,64 @@ def test_ctrl_c_ends_soon_and_a_second_one_at_once(tmp_path, workers, twice):
     else:
         assert told.count("\n") == 1
         assert "0 of 2 trials are saved in results/digits; the same command goes on" in told
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start an endless run, in a group of processes as a terminal's, after some code."""
+    processes = []
+
+    def begin(code, *more):
+        code = f"import os, signal, sys; from credbench.entry import main; {code}; main()"
+        run = ("run", "-a", "dfa", "-s", "4", "-n", "mlp[hidden=16]", "-e", "100000", *more)
+        processes.append(subprocess.Popen(
+            [sys.executable, "-c", code, *run, "--device", "cpu"], cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        ))  # fmt: skip
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def expect_one_line(process):
+    _, told = process.communicate(timeout=60)
+    lines = [line for line in told.splitlines() if "to run" not in line]
+    assert process.returncode == 130 and len(lines) == 1, (process.returncode, told)
+    assert lines[0].startswith("credbench: interrupted"), told
+
+
+def test_ctrl_c_before_the_commands_are_known_is_one_line(start):
+    ctrl_c = "name == 'import' and of[0] == 'typer' and os.kill(os.getpid(), signal.SIGINT)"
+    expect_one_line(start(f"sys.addaudithook(lambda name, of: {ctrl_c})"))
+
+
+def test_ctrl_c_ends_a_run_whose_modules_take_no_exception(start, tmp_path):
+    """Some go on without a part of theirs; torch calls abort()."""
+    (tmp_path / "plugin.py").write_text(
+        "import os, signal, time\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(5)\nexcept BaseException:\n    pass\n" + PLUGIN
+    )
+    expect_one_line(start("pass", "--plugin", "plugin.py"))
+
+
+def test_ctrl_c_at_any_moment_is_one_line(start):
+    """A terminal sends it to the workers too, which may be starting."""
+    moments = {0.01: "2", 0.1: "1", 1.0: "2", 2.5: "2", 3.5: "2", 5.0: "1"}
+    processes = [
+        start("os.write(1, b'.')", "--workers", workers, "--name", f"n{k}")
+        for k, workers in enumerate(moments.values())
+    ]
+    for process in processes:
+        assert process.stdout.read(1) == "."
+    began = time.monotonic()
+    for process, moment in zip(processes, moments, strict=True):
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        os.killpg(process.pid, signal.SIGINT)
+    for process in processes:
+        expect_one_line(process)
 
 
 def test_a_full_disk_is_one_line(tmp_path):
