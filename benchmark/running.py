@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench import environment, together
+from credbench import environment, suspects, together
 from credbench.errors import CredbenchError, LostTrialError, RequestError
 from credbench.experiment import Experiment, Trial
 from credbench.grouping import Grouping
@@ -212,43 +213,56 @@ def _train(
     events: Events,
 ) -> None:
     grouping = Grouping(device, worker_count(options.workers, device), options.replicas)
-    groups = list(grouping.groups(trials, planned))
+    groups: list[Sequence[Trial]] = list(grouping.groups(trials, planned))
     workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
     more = (options.embedded, options.angles)
     job = Job(store, options.data_dir, device, captured, options.judged, *more)
     events.started(len(trials), sum(trial.epochs for trial in trials))
-    # Of what an earlier run left, one trial may be what ended it.
-    left = grouping.workers > 1 and len(trials) < len(planned)
-    if workers > 1 or options.timeout is not None or (left and not _streamed(trials)):
-        from credbench.pool import Pool
+    failed = {
+        trial.id for trial in trials if (store.trial(trial.id) or {}).get("status") == "failed"
+    }
+    with suspects.named(store.folder) as named:
+        if workers == 1 and options.timeout is None:
+            groups = _train_here(groups, job, named | failed, events)
+        if groups:
+            _train_elsewhere(groups, workers, replace(job), options, events)
 
-        Pool(job, options.plugins, events, options.timeout).run(groups, workers)
-        return
-    waiting = deque[Sequence[Trial]](groups)
-    while waiting:
-        trained = job(waiting.popleft(), events)
+
+def _train_here(
+    groups: Sequence[Sequence[Trial]], job: Job, named: Collection[str], events: Events
+) -> list[Sequence[Trial]]:
+    """Train groups in this process; return those that had better be trained in another.
+
+    These are what holds a trial named as a suspect, and what is left when this process is spoiled.
+    """
+    alone = launched().size == 1  # of several processes each would have to know
+    doubted = [group for group in groups if alone and _is_doubted(group, named)]
+    waiting = deque(group for group in groups if group not in doubted)
+    while waiting and not spoiled():
+        group = waiting.popleft()
+        with suspects.noted(job.store.folder, group) if alone else nullcontext():
+            trained = job(group, events)
         for record in trained.records:
             events.finished(record)
         waiting.extendleft(reversed(trained.left))
-        if trained.spoiled and waiting:
-            _train_elsewhere(waiting, replace(job), options, events)
-            return
+    return [*waiting, *doubted]
+
+
+def _is_doubted(group: Sequence[Trial], named: Collection[str]) -> bool:
+    """Return whether a group may have killed a process; what streams has processes of its own."""
+    return any(trial.id in named and not trial.dataset.streamed for trial in group)
 
 
 def _train_elsewhere(
-    groups: Iterable[Sequence[Trial]], job: Job, options: Options, events: Events
+    groups: Sequence[Sequence[Trial]], workers: int, job: Job, options: Options, events: Events
 ) -> None:
-    """Train groups in another process, for this one is spoiled."""
+    """Train groups in processes of their own, so many at once."""
     from credbench.pool import Pool
 
     if launched().size > 1:
         raise CredbenchError(f"{TOLD}: what had finished is saved; the same command goes on")
-    Pool(job, options.plugins, events, options.timeout).run(list(groups), 1)
-
-
-def _streamed(trials: Sequence[Trial]) -> bool:
-    return any(trial.dataset.streamed for trial in trials)
+    Pool(job, options.plugins, events, options.timeout).run(groups, workers)
 
 
 def resolve_device(name: str) -> str:

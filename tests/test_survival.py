@@ -5,7 +5,9 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +18,12 @@ import pytest
 import sweeps
 import torch
 
-from credbench import scalars, spoiling
+from credbench import scalars, spoiling, suspects
 from credbench.errors import RequestError
+from credbench.experiment import make_experiment
 from credbench.running import Events, Job, Trained
 from credbench.store import Store, set_aside
+from helpers import REGISTRY
 
 TIMES = ("seconds", "training_seconds", "compile_seconds", "load", "environment")
 
@@ -97,6 +101,7 @@ def test_a_long_trial_killed_in_training_ends_with_the_same_bits(children, tmp_p
     for _ in range(2):
         victim = Victim(children, tmp_path / "killed", sweeps.LONG, every=0.0)
         victim.kill(partial(written, tmp_path / "killed", time.time_ns()), 0.1)
+        shutil.rmtree(tmp_path / "killed/sweep/training")  # by which it would go on in a worker
     (record,) = sweeps.sweep(tmp_path / "killed", sweeps.LONG).trials().values()
     assert len(record["resumed"]) == 2 and 0 < record["resumed"][0] < record["resumed"][1] < 30
     assert untimed({0: record}) == untimed({0: whole})
@@ -172,6 +177,33 @@ def test_a_killed_worker_is_a_failed_trial_and_the_others_go_on(credbench, plugi
     assert (found["failed"], found["done"], found["missing"]) == (1, 2, 0)
     assert found["unfinished"] == [f"doomed digits tanh mlp[hidden=16] seed 0 failed: {reason}"]
     assert "1 trial to run" in credbench(*run, "--retry-failed", code=1).stderr
+
+
+def test_a_trial_that_kills_the_run_itself_is_found_out_by_the_next(tmp_path, credbench, plugin):
+    """In one process nothing outlives it, but for a note of what it was training."""
+    run = ("run", "-a", "doomed,dfa,backprop", "-s", "1", "--workers", "1", *SMALL)
+    credbench(*run, code=-signal.SIGKILL)
+    (note,) = (tmp_path / "results/digits/training").iterdir()
+    ran = credbench(*run, code=1)
+    told = [line.split()[1] for line in ran.stderr.splitlines() if "/3 " in line]
+    assert told == ["dfa", "backprop", "doomed"]  # the suspect goes last
+    assert "doomed digits tanh seed 0: failed, its worker process was killed" in ran.stderr
+    found = status(credbench)
+    assert (found["failed"], found["done"], found["missing"]) == (1, 2, 0)
+    assert not note.exists() and "to run" not in credbench(*run, code=1).stderr
+
+
+def test_a_note_of_a_run_that_goes_on_makes_no_suspects(tmp_path):
+    trials = make_experiment(REGISTRY, {"algorithm": "dfa", "seeds": "2"}).trials
+    (tmp_path / "training").mkdir()
+    parent = tmp_path / f"training/{socket.gethostname()}-{os.getppid()}.json"
+    parent.write_text(json.dumps(["another"]))
+    with suspects.noted(tmp_path, trials), suspects.named(tmp_path) as named:
+        assert named == {trial.id for trial in trials}  # as of an earlier process of this number
+    (tmp_path / "training/elsewhere-1.json").write_text("[1")  # cut short
+    with suspects.named(tmp_path) as named:
+        assert named == set()
+    assert parent.exists()
 
 
 def test_a_hanging_trial_is_given_up_in_time(credbench, plugin, tmp_path):
