@@ -11,7 +11,7 @@ import pickle
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,19 +54,26 @@ class Sweep:
         """The topic under which workers tell the keys of what takes too long."""
         return f"credbench-late-{self.id}"
 
+    @property
+    def begun(self) -> str:
+        """What of the scheduler's metadata holds, by key, the worker that began with a group."""
+        return f"credbench-begun-{self.id}"
+
 
 @dataclass(frozen=True)
 class Answer:
     """What comes back for a group."""
 
-    records: list[Record]
-    notes: list[str]
     environment: str
     host: str
-    left: list[list[str]]
+    records: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left: list[list[str]] = field(default_factory=list)
     """The ids of trials, in groups, that are to be trained in another process."""
-    spoiled: str | None
+    spoiled: str | None = None
     """The address of the worker where its process can train no more."""
+    gone: str | None = None
+    """The address of a worker that began with the group before this one, which left it alone."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +111,30 @@ def lay_out(
 def train(sweep: Sweep, packed: bytes, processes: dict[str, int]) -> Answer:
     """Train a packed group and store its records; `processes` are the workers on each host.
 
+    A group that another worker has begun with is left alone, for that one may have died of it.
     Raises `RequestError` where this worker cannot train for the sweep.
     """
     job = _job(sweep, processes)
     group, job.angles = _unpack(packed)
+    gone = _begin(sweep)
+    if gone is not None:
+        return Answer(job.environment, _host(), gone=gone)
     notes: list[str] = []
     with _limited(sweep):
         trained = job(group, Events(epoch=lambda trials: _go_on(), note=notes.append))
     left = [[trial.id for trial in each] for each in trained.left]
     spoiled = _address() if trained.spoiled else None
-    return Answer(trained.records, notes, job.environment, _host(), left, spoiled)
+    return Answer(job.environment, _host(), trained.records, notes, left, spoiled)
+
+
+def _begin(sweep: Sweep) -> str | None:
+    """Note that this worker begins with its task; return which one began before, if any did."""
+    from distributed import get_client, get_worker
+
+    place, client = [sweep.begun, get_worker().get_current_task()], get_client()
+    before: str | None = client.get_metadata(place, None)
+    client.set_metadata(place, _address())
+    return before
 
 
 _jobs: dict[tuple[Sweep, str], Job] = {}
