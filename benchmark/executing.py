@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from credbench.running import Events, Options
 
 
-def execute(experiment: Experiment, store: Store, how: Options) -> None:
-    """Run what is missing, with progress on stderr.
+def execute(
+    experiment: Experiment, store: Store, how: Options, among: Sequence[Trial] = ()
+) -> None:
+    """Run what is missing, with progress on stderr; `among` is as `running.run` takes it.
 
     Raises `InterruptedRunError`, which says what is saved, where Ctrl-C ends it.
     """
@@ -37,7 +39,7 @@ def execute(experiment: Experiment, store: Store, how: Options) -> None:
     with interruptible(saved), show_progress(Console(stderr=True)) as events:
         if how.scalars:
             events = replace(events, finished=partial(_finished, store, events))
-        run(experiment, store, how, events)
+        run(experiment, store, how, events, among)
     warn(store.untold())
 
 

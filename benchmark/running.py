@@ -121,10 +121,17 @@ def is_stale(record: Record, trial: Trial) -> bool:
     return other or bool(record["source"] != trial.source)
 
 
-def run(experiment: Experiment, store: Store, options: Options, events: Events) -> None:
+def run(
+    experiment: Experiment,
+    store: Store,
+    options: Options,
+    events: Events,
+    among: Sequence[Trial] = (),
+) -> None:
     """Run what is pending and store a record for each trial as it ends.
 
-    Raises `RequestError` where the data, the device or the results folder cannot be used.
+    Which train together is decided `among` the trials given, by default the experiment's. Raises
+    `RequestError` where the data, the device or the results folder cannot be used.
     """
     store.check_writable()
     store.recover()
@@ -136,6 +143,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     trials = together.decided(left, experiment.trials)
     if trials and spoiled():  # by an earlier experiment
         raise CredbenchError(f"{TOLD}: the same command goes on from here")
+    planned = among or experiment.trials
     together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
     device = resolve_device(options.device) if trials and options.scheduler is None else "cpu"
     store.write_plan(
@@ -148,9 +156,9 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     if trials and options.scheduler is not None:
         from credbench import cluster
 
-        cluster.train(trials, experiment.trials, store, options, events, options.scheduler)
+        cluster.train(trials, planned, store, options, events, options.scheduler)
     elif trials:
-        _train(trials, experiment.trials, store, options, device, events)
+        _train(trials, planned, store, options, device, events)
     if options.timing and options.here:
         time_untimed(experiment.trials, store.trials(), store.timings(), store, events)
 
