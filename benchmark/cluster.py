@@ -159,7 +159,7 @@ def _sweep(store: Store, options: Options, device: str) -> worker.Sweep:
     return worker.Sweep(
         uuid.uuid4().hex, device, environment.command(), folder.parent, folder.name, data,
         tuple(path.resolve() for path in options.plugins), tuple(sorted(needed)), options.judged,
-        options.embedded, options.timeout,
+        options.embedded, options.timeout, options.scalars,
     )  # fmt: skip
 
 

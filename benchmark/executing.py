@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from credbench.experiment import Experiment, Trial
@@ -13,7 +11,7 @@ from credbench.store import Record, Store
 from credbench.wording import count
 
 if TYPE_CHECKING:
-    from credbench.running import Events, Options
+    from credbench.running import Options
 
 
 def execute(
@@ -37,18 +35,8 @@ def execute(
         )
 
     with interruptible(saved), show_progress(Console(stderr=True)) as events:
-        if how.scalars:
-            events = replace(events, finished=partial(_finished, store, events))
         run(experiment, store, how, events, among)
     warn(store.untold())
-
-
-def _finished(store: Store, events: Events, record: Record) -> None:
-    from credbench.scalars import write_scalars
-
-    if store.writes:
-        write_scalars(store.folder, record)
-    events.finished(record)
 
 
 def time_alone(

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from credbench.angles import Angles
     from credbench.images import Dataset, Splits
     from credbench.metrics import Score
+    from credbench.scalars import Log
     from credbench.training import Outcome
 
 
@@ -223,7 +225,7 @@ def _train(
     groups = list(grouping.groups(trials, planned))
     workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
-    more = (options.embedded, options.angles)
+    more = (options.embedded, options.angles, options.scalars)
     job = Job(store, options.data_dir, device, captured, options.judged, *more)
     events.started(len(trials), sum(trial.epochs for trial in trials))
     # Of what an earlier run left, one trial may be what ended it.
@@ -303,6 +305,7 @@ class Job:
     judged: tuple[str, ...] = PARTS
     embedded: int = 0
     angles: Angles | None = None
+    scalars: bool = False
 
     def __post_init__(self) -> None:
         self._splits: dict[tuple[Dataset, int | None], Splits] = {}
@@ -340,11 +343,12 @@ class Job:
         checkpoint = Checkpoint(self.store.checkpoints, group, self.device, events.note, every)
         load, started = environment.load(), time.perf_counter()
         try:
-            outcomes: Sequence[Outcome | Exception] = train(
-                group, self._load(group), torch.device(self.device),
-                lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
-                self.embedded, self.angles,
-            )  # fmt: skip
+            with self._logged(group, events) as log:
+                outcomes: Sequence[Outcome | Exception] = train(
+                    group, self._load(group), torch.device(self.device),
+                    lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
+                    self.embedded, self.angles, log,
+                )  # fmt: skip
         except RequestError:
             raise
         except Exception as error:
@@ -364,6 +368,14 @@ class Job:
         if not any(isinstance(outcome, Exception) for outcome in outcomes):
             checkpoint.remove()  # what failed may go on from it: the reason may have passed
         return records
+
+    def _logged(self, group: Sequence[Trial], events: Events) -> AbstractContextManager[Log | None]:
+        """Return a context of what is given learning curves as they grow, where that is asked."""
+        if not (self.scalars and self.store.writes):
+            return nullcontext()
+        from credbench import scalars
+
+        return scalars.live(self.store.folder, group, events.note)
 
     def fail(self, trial: Trial, error: CredbenchError, seconds: float) -> Record:
         """Store and return the record of a trial whose process is gone, after so many seconds."""

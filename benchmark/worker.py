@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench import __version__, environment
+from credbench import __version__, environment, scalars
 from credbench.errors import RequestError
 from credbench.grouping import Grouping
 from credbench.registry import Registry
@@ -47,6 +47,7 @@ class Sweep:
     embedded: int
     timeout: float | None
     """Seconds after which a worker tells of a group that it still trains, and ends."""
+    scalars: bool = False
     version: str = __version__
 
     @property
@@ -154,8 +155,9 @@ def _job(sweep: Sweep, processes: dict[str, int]) -> Job:
         where = store.write_environment(captured | {"command": sweep.command})
         _jobs.clear()
         _jobs[sweep, device] = Job(
-            store, sweep.data_dir, device, where, sweep.judged, sweep.embedded
-        )
+            store, sweep.data_dir, device, where, sweep.judged, sweep.embedded,
+            scalars=sweep.scalars,
+        )  # fmt: skip
     return _jobs[sweep, device]
 
 
@@ -180,6 +182,8 @@ def _check(sweep: Sweep) -> None:
                 f"the worker on {_host()} does not see {path}: expected --results-dir, --data-dir "
                 "and plugins in folders that all machines share"
             )
+    if sweep.scalars:
+        scalars.check()
     Registry(sweep.plugins)
 
 
