@@ -17,7 +17,7 @@ from torch import Tensor
 from credbench import processes
 from credbench.experiment import Trial
 from credbench.registry import last_line
-from credbench.store import write_file
+from credbench.store import checkpoint_file, write_file
 from credbench.wording import count
 
 FORMAT = 1
@@ -42,7 +42,7 @@ class Checkpoint:
 
         `angles` is after how many steps one is taken; what was trained without lacks them.
         """
-        self.path = folder / f"{trials[0].id}-{len(trials)}.pt"
+        self.path = checkpoint_file(folder, trials)
         self._trials = trials
         self._made_by: dict[str, Any] = {
             "trials": [trial.id for trial in trials],

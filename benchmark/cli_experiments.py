@@ -102,7 +102,7 @@ def run(
     ] = None,
     trial_timeout: TrialTimeout = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write learning curves for TensorBoard too.")
+        bool, typer.Option("--tensorboard", help="Write curves for TensorBoard as trials train.")
     ] = False,
     dry_run: DryRun = False,
     compare: Compare = False,

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from credbench.interrupting import postponed
 from credbench.registry import last_line
 from credbench.running import Events, Job, Options, resolve_device, worker_count
 from credbench.spoiling import TOLD
-from credbench.store import Store
+from credbench.store import Store, checkpoint_file
 
 if TYPE_CHECKING:
     from distributed import Client, Future, SpecCluster
@@ -159,8 +159,18 @@ def _sweep(store: Store, options: Options, device: str) -> worker.Sweep:
     return worker.Sweep(
         uuid.uuid4().hex, device, environment.command(), folder.parent, folder.name, data,
         tuple(path.resolve() for path in options.plugins), tuple(sorted(needed)), options.judged,
-        options.embedded, options.timeout,
+        options.embedded, options.timeout, options.scalars,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What was handed to a worker."""
+
+    group: Group
+    since: float
+    progress: int
+    """What it had left, in an earlier attempt."""
 
 
 class Dispatcher:
@@ -183,29 +193,35 @@ class Dispatcher:
         self._events = events
         self._expected = expected
         self._left: deque[Group] = deque()
-        self._running: dict[Future[worker.Answer], tuple[Group, float]] = {}
+        self._running: dict[Future[worker.Answer], _Task] = {}
         self._late: set[Any] = set()
         """The keys of what workers tell takes too long."""
         self._lost: list[Group] = []
-        self._again = False
+        self._deaths: Counter[str] = Counter()
+        """How many workers died while they trained a trial that got nowhere, by its id."""
+        self._alone = False
         self._environments: dict[str, str] = {}
 
-    def run(self, groups: Sequence[Group], beside: int | None = None) -> None:
-        """Train groups, then those that workers died of, at most so many of these at once.
+    def run(self, groups: Sequence[Group], rounds: int = 2) -> None:
+        """Train groups, then those that a worker died of, once more in each of some rounds.
 
-        They may have died for want of memory, or with their machine. A group that workers die of
-        again is halved, down to the trial that fails.
+        They may have died for want of memory, or with their machine. In the last round they are
+        alone: a group that a worker dies of then is halved, down to the trial that fails.
         """
         self._client.subscribe_topic(self._sweep.late, lambda event: self._late.add(event[1]))
         try:
-            self._run(groups, None)
-            self._again = True
-            while self._lost:
-                again, self._lost = self._lost, []
-                self._run(again, beside)
+            for _ in range(rounds):
+                self._run(groups, None)
+                groups, self._lost = self._lost, []
+            self._alone = True
+            while groups:
+                self._run(groups, 1)
+                groups, self._lost = self._lost, []
         finally:
             if self._running:
                 self._client.cancel(list(self._running), force=True)
+            with suppress(OSError):
+                self._client.set_metadata(self._sweep.begun, None)
 
     def _run(self, groups: Sequence[Group], most: int | None) -> None:
         self._left.extend(groups)
@@ -217,14 +233,14 @@ class Dispatcher:
             self._wait()
             for future in list(self._running):
                 if future.done():
-                    self._take(future, *self._running.pop(future))
+                    self._take(future, self._running.pop(future))
                 elif future.key in self._late:
-                    self._give_up(future, *self._running.pop(future))
+                    self._give_up(future, self._running.pop(future))
 
     def _submit(self, group: Group, processes: Counter[str]) -> None:
         packed = worker.pack(group, self._job.angles)
         future = self._client.submit(worker.train, self._sweep, packed, dict(processes), pure=False)
-        self._running[future] = (group, time.monotonic())
+        self._running[future] = _Task(group, time.monotonic(), self._progress(group))
 
     def _wait(self) -> None:
         from distributed import wait
@@ -232,15 +248,19 @@ class Dispatcher:
         with suppress(TimeoutError):
             wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED")
 
-    def _take(self, future: Future[worker.Answer], group: Group, since: float) -> None:
+    def _take(self, future: Future[worker.Answer], task: _Task) -> None:
         from distributed import KilledWorker
 
         try:
             answer = _result(future)
         except KilledWorker as error:
-            self._killed(error, group, time.monotonic() - since)
+            self._killed(task, error.last_worker.address)
             return
         self._environments[answer.host] = answer.environment
+        if answer.gone is not None:
+            self._killed(task, answer.gone)
+            return
+        group = task.group
         for line in answer.notes:
             self._events.note(line)
         for record in answer.records:
@@ -260,29 +280,44 @@ class Dispatcher:
             self._client.retire_workers([address])
             self._events.note(f"the worker at {address} was ended, for {TOLD}: start another")
 
-    def _killed(self, error: Any, group: Group, seconds: float) -> None:
-        """Put by what workers died of; what they died of again is halved or fails."""
-        if not self._again:
+    def _killed(self, task: _Task, address: str) -> None:
+        """Put by what a worker died of; what it died of alone is halved or fails.
+
+        What got on before goes on: it will come to its end, however often its machines do.
+        """
+        group = task.group
+        if self._progress(group) != task.progress:
+            self._left.append(group)
+            return
+        self._deaths.update(trial.id for trial in group)
+        if not self._alone:
             self._lost.append(group)
         elif len(group) > 1:
             half = len(group) // 2
             self._lost += [group[:half], group[half:]]
         else:
-            host = worker.host_of(error.last_worker.address)
+            host = worker.host_of(address)
             self._job.environment = self._environments.get(host, self._job.environment)
-            times = 2 * (error.allowed_failures + 1)
-            where = f"{times} times, the last on {host}"
+            where = f"{self._deaths[group[0].id]} times, the last on {host}"
             reason = f"its worker process was killed ({where}; out of memory?)"
-            self._fail(group[0], reason, seconds)
+            self._fail(group[0], reason, time.monotonic() - task.since)
 
-    def _give_up(self, future: Future[worker.Answer], group: Group, since: float) -> None:
+    def _progress(self, group: Group) -> int:
+        """Return what changes whenever a group leaves a checkpoint."""
+        try:
+            return checkpoint_file(self._job.store.checkpoints, group).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _give_up(self, future: Future[worker.Answer], task: _Task) -> None:
         """Wait no longer for what takes too long; of several trials each gets its own time."""
         self._client.cancel([future], force=True)
+        group = task.group
         if len(group) > 1:
             self._left.extend(group[k : k + 1] for k in range(len(group)))
         else:
             reason = f"took longer than {self._sweep.timeout:g} s"
-            self._fail(group[0], reason, time.monotonic() - since)
+            self._fail(group[0], reason, time.monotonic() - task.since)
 
     def _fail(self, trial: Trial, reason: str, seconds: float) -> None:
         self._events.finished(self._job.fail(trial, LostTrialError(reason), seconds))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from credbench.experiment import Experiment, Trial
@@ -13,11 +11,13 @@ from credbench.store import Record, Store
 from credbench.wording import count
 
 if TYPE_CHECKING:
-    from credbench.running import Events, Options
+    from credbench.running import Options
 
 
-def execute(experiment: Experiment, store: Store, how: Options) -> None:
-    """Run what is missing, with progress on stderr.
+def execute(
+    experiment: Experiment, store: Store, how: Options, among: Sequence[Trial] = ()
+) -> None:
+    """Run what is missing, with progress on stderr; `among` is as `running.run` takes it.
 
     Raises `InterruptedRunError`, which says what is saved, where Ctrl-C ends it.
     """
@@ -35,18 +35,8 @@ def execute(experiment: Experiment, store: Store, how: Options) -> None:
         )
 
     with interruptible(saved), show_progress(Console(stderr=True)) as events:
-        if how.scalars:
-            events = replace(events, finished=partial(_finished, store, events))
-        run(experiment, store, how, events)
+        run(experiment, store, how, events, among)
     warn(store.untold())
-
-
-def _finished(store: Store, events: Events, record: Record) -> None:
-    from credbench.scalars import write_scalars
-
-    if store.writes:
-        write_scalars(store.folder, record)
-    events.finished(record)
 
 
 def time_alone(

@@ -148,6 +148,11 @@ class Found:
                     found[trial.id] = record
         return found
 
+    def elsewhere(self, records: Mapping[str, Record]) -> set[str]:
+        """Return the ids of those of these records that another experiment than the first holds."""
+        own = self._loaded[0].records
+        return {id for id, record in records.items() if own.get(id) is not record}
+
     def timings(self) -> dict[tuple[object, ...], Record]:
         """Return the timing runs of all experiments."""
         return {key: each for one in self._loaded for key, each in one.store.timings().items()}

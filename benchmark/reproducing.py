@@ -139,7 +139,9 @@ def _run(target: Target, plan: Plan, how: Options, results: Path) -> Found:
     left = replace(plan.experiment, cells=tuple(t for t in trials if t.id not in known))
     store = Store(results, target.label)
     if left.cells:
-        execute(left, store, replace(how, embedded=target.embed))
+        elsewhere = found.elsewhere(known)  # the others train together as if none had before
+        among = [trial for trial in trials if trial.id not in elsewhere]
+        execute(left, store, replace(how, embedded=target.embed), among)
         found = Found(results, target.label)
     done = found.records(trials, embedded=target.embed)
     if how.here and time_alone(trials, done, found.timings(), store):

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from credbench.angles import Angles
     from credbench.images import Dataset, Splits
     from credbench.metrics import Score
+    from credbench.scalars import Log
     from credbench.training import Outcome
 
 
@@ -122,10 +123,17 @@ def is_stale(record: Record, trial: Trial) -> bool:
     return other or bool(record["source"] != trial.source)
 
 
-def run(experiment: Experiment, store: Store, options: Options, events: Events) -> None:
+def run(
+    experiment: Experiment,
+    store: Store,
+    options: Options,
+    events: Events,
+    among: Sequence[Trial] = (),
+) -> None:
     """Run what is pending and store a record for each trial as it ends.
 
-    Raises `RequestError` where the data, the device or the results folder cannot be used.
+    Which train together is decided `among` the trials given, by default the experiment's. Raises
+    `RequestError` where the data, the device or the results folder cannot be used.
     """
     store.check_writable()
     store.recover()
@@ -137,6 +145,7 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     trials = together.decided(left, experiment.trials)
     if trials and spoiled():  # by an earlier experiment
         raise CredbenchError(f"{TOLD}: the same command goes on from here")
+    planned = among or experiment.trials
     together.in_turn(lambda: _prepare_all(trials, options.data_dir, events))
     device = resolve_device(options.device) if trials and options.scheduler is None else "cpu"
     store.write_plan(
@@ -149,9 +158,9 @@ def run(experiment: Experiment, store: Store, options: Options, events: Events) 
     if trials and options.scheduler is not None:
         from credbench import cluster
 
-        cluster.train(trials, experiment.trials, store, options, events, options.scheduler)
+        cluster.train(trials, planned, store, options, events, options.scheduler)
     elif trials:
-        _train(trials, experiment.trials, store, options, device, events)
+        _train(trials, planned, store, options, device, events)
     if options.timing and options.here:
         time_untimed(experiment.trials, store.trials(), store.timings(), store, events)
 
@@ -216,7 +225,7 @@ def _train(
     groups: list[Sequence[Trial]] = list(grouping.groups(trials, planned))
     workers = min(len(groups), grouping.workers_fitting(groups))
     captured = store.write_environment(environment.capture(device, workers))
-    more = (options.embedded, options.angles)
+    more = (options.embedded, options.angles, options.scalars)
     job = Job(store, options.data_dir, device, captured, options.judged, *more)
     events.started(len(trials), sum(trial.epochs for trial in trials))
     failed = {
@@ -309,6 +318,7 @@ class Job:
     judged: tuple[str, ...] = PARTS
     embedded: int = 0
     angles: Angles | None = None
+    scalars: bool = False
 
     def __post_init__(self) -> None:
         self._splits: dict[tuple[Dataset, int | None], Splits] = {}
@@ -346,11 +356,12 @@ class Job:
         checkpoint = Checkpoint(self.store.checkpoints, group, self.device, events.note, every)
         load, started = environment.load(), time.perf_counter()
         try:
-            outcomes: Sequence[Outcome | Exception] = train(
-                group, self._load(group), torch.device(self.device),
-                lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
-                self.embedded, self.angles,
-            )  # fmt: skip
+            with self._logged(group, events) as log:
+                outcomes: Sequence[Outcome | Exception] = train(
+                    group, self._load(group), torch.device(self.device),
+                    lambda: events.epoch(len(group)), self.judged, checkpoint, events.note,
+                    self.embedded, self.angles, log,
+                )  # fmt: skip
         except RequestError:
             raise
         except Exception as error:
@@ -370,6 +381,14 @@ class Job:
         if not any(isinstance(outcome, Exception) for outcome in outcomes):
             checkpoint.remove()  # what failed may go on from it: the reason may have passed
         return records
+
+    def _logged(self, group: Sequence[Trial], events: Events) -> AbstractContextManager[Log | None]:
+        """Return a context of what is given learning curves as they grow, where that is asked."""
+        if not (self.scalars and self.store.writes):
+            return nullcontext()
+        from credbench import scalars
+
+        return scalars.live(self.store.folder, group, events.note)
 
     def fail(self, trial: Trial, error: CredbenchError, seconds: float) -> Record:
         """Store and return the record of a trial whose process is gone, after so many seconds."""

@@ -29,6 +29,8 @@ from credbench.spread import spread
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from credbench.experiment import Trial
+
 Record = dict[str, Any]
 
 
@@ -294,6 +296,11 @@ _FACTS = (
     "epoch", "parameters", "feedback", "device", "group", "captured", "training_seconds",
     "compile_seconds", "seconds", "load", "environment", "source", "origin",
 )  # fmt: skip
+
+
+def checkpoint_file(folder: Path, trials: Sequence[Trial]) -> Path:
+    """Return where trials that train together leave their state, in the folder of checkpoints."""
+    return folder / f"{trials[0].id}-{len(trials)}.pt"
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from credbench.streams import Tidings
 if TYPE_CHECKING:
     from credbench.angles import Angles
     from credbench.checkpoints import Checkpoint
+    from credbench.scalars import Log
 
 
 @dataclass
@@ -83,6 +84,7 @@ def train(
     note: Callable[[str], Any] = lambda line: None,
     embedded: int = 0,
     angles: Angles | None = None,
+    log: Log | None = None,
 ) -> list[Outcome]:
     """Train trials of one program together and return how each went, in order.
 
@@ -92,14 +94,14 @@ def train(
     A trial whose weights or validation loss stop being finite ends as `diverged`, with its
     epoch; the others of its group go on. With a checkpoint the training goes on from what it
     holds, and leaves its state there now and then. `note` is told of images that cannot be read.
-    `angles` are taken off the clock and change nothing.
+    `angles` are taken off the clock and change nothing. `log` is given the curves after each epoch.
     """
     with torch.no_grad():
         there = {dataset: each.to(device) for dataset, each in splits.items()}
         tidings = Tidings(note)
         group = Group(trials, [there[trial.dataset] for trial in trials], device, tidings)
         try:
-            outcomes = _Run(group, on_epoch, judged, checkpoint, embedded, angles).run()
+            outcomes = _Run(group, on_epoch, judged, checkpoint, embedded, angles, log).run()
         finally:
             group.close()
     if tidings.broken:
@@ -120,8 +122,10 @@ class _Run:
         checkpoint: Checkpoint | None = None,
         embedded: int = 0,
         angles: Angles | None = None,
+        log: Log | None = None,
     ) -> None:
         self.group = group
+        self.log = log
         self.embedded = embedded
         self.watch = group.watch = None if angles is None else angles.observer(group)
         self.checkpoint = checkpoint
@@ -140,6 +144,8 @@ class _Run:
             self._epoch(epoch)
             if self.checkpoint is not None and self.checkpoint.due():
                 self.checkpoint.write(self._tensors(), self._facts(epoch))
+            if self.log is not None:
+                self.log([outcome.curve for outcome in self.outcomes])
             self.on_epoch()
         self._report()
         return self.outcomes

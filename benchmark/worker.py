@@ -11,11 +11,11 @@ import pickle
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from credbench import __version__, environment
+from credbench import __version__, environment, scalars
 from credbench.errors import RequestError
 from credbench.grouping import Grouping
 from credbench.registry import Registry
@@ -47,6 +47,7 @@ class Sweep:
     embedded: int
     timeout: float | None
     """Seconds after which a worker tells of a group that it still trains, and ends."""
+    scalars: bool = False
     version: str = __version__
 
     @property
@@ -54,19 +55,26 @@ class Sweep:
         """The topic under which workers tell the keys of what takes too long."""
         return f"credbench-late-{self.id}"
 
+    @property
+    def begun(self) -> str:
+        """What of the scheduler's metadata holds, by key, the worker that began with a group."""
+        return f"credbench-begun-{self.id}"
+
 
 @dataclass(frozen=True)
 class Answer:
     """What comes back for a group."""
 
-    records: list[Record]
-    notes: list[str]
     environment: str
     host: str
-    left: list[list[str]]
+    records: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left: list[list[str]] = field(default_factory=list)
     """The ids of trials, in groups, that are to be trained in another process."""
-    spoiled: str | None
+    spoiled: str | None = None
     """The address of the worker where its process can train no more."""
+    gone: str | None = None
+    """The address of a worker that began with the group before this one, which left it alone."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +112,30 @@ def lay_out(
 def train(sweep: Sweep, packed: bytes, processes: dict[str, int]) -> Answer:
     """Train a packed group and store its records; `processes` are the workers on each host.
 
+    A group that another worker has begun with is left alone, for that one may have died of it.
     Raises `RequestError` where this worker cannot train for the sweep.
     """
     job = _job(sweep, processes)
     group, job.angles = _unpack(packed)
+    gone = _begin(sweep)
+    if gone is not None:
+        return Answer(job.environment, _host(), gone=gone)
     notes: list[str] = []
     with _limited(sweep):
         trained = job(group, Events(epoch=lambda trials: _go_on(), note=notes.append))
     left = [[trial.id for trial in each] for each in trained.left]
     spoiled = _address() if trained.spoiled else None
-    return Answer(trained.records, notes, job.environment, _host(), left, spoiled)
+    return Answer(job.environment, _host(), trained.records, notes, left, spoiled)
+
+
+def _begin(sweep: Sweep) -> str | None:
+    """Note that this worker begins with its task; return which one began before, if any did."""
+    from distributed import get_client, get_worker
+
+    place, client = [sweep.begun, get_worker().get_current_task()], get_client()
+    before: str | None = client.get_metadata(place, None)
+    client.set_metadata(place, _address())
+    return before
 
 
 _jobs: dict[tuple[Sweep, str], Job] = {}
@@ -133,8 +155,9 @@ def _job(sweep: Sweep, processes: dict[str, int]) -> Job:
         where = store.write_environment(captured | {"command": sweep.command})
         _jobs.clear()
         _jobs[sweep, device] = Job(
-            store, sweep.data_dir, device, where, sweep.judged, sweep.embedded
-        )
+            store, sweep.data_dir, device, where, sweep.judged, sweep.embedded,
+            scalars=sweep.scalars,
+        )  # fmt: skip
     return _jobs[sweep, device]
 
 
@@ -159,6 +182,8 @@ def _check(sweep: Sweep) -> None:
                 f"the worker on {_host()} does not see {path}: expected --results-dir, --data-dir "
                 "and plugins in folders that all machines share"
             )
+    if sweep.scalars:
+        scalars.check()
     Registry(sweep.plugins)
 
 

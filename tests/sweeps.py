@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from credbench import checkpoints
+from credbench import scalars as live
 from credbench.experiment import make_experiment
 from credbench.running import Events, Options, run
 from credbench.store import Store
@@ -20,15 +21,18 @@ LONG = {"algorithm": "equilibrium-prop", "network": "mlp[hidden=32x2]", "epochs"
 """One trial that takes a while."""
 
 
-def sweep(folder, settings, begun=None, every=30.0):
+def sweep(folder, settings, begun=None, every=30.0, scalars=False):
     """Run an experiment with checkpoints at least so many seconds apart; return its store.
 
-    `begun` is set as its training begins.
+    `begun` is set as its training begins; `scalars` are written every so often, too.
     """
     torch.set_num_threads(1)
     checkpoints.EVERY = every
+    live.EVERY = every
     store = Store(Path(folder), "sweep")
     experiment = make_experiment(REGISTRY, {**settings, "name": "sweep"})
-    options = Options(Path(folder), device="cpu", workers=1, replicas=4, timing=False)
+    options = Options(
+        Path(folder), device="cpu", workers=1, replicas=4, timing=False, scalars=scalars
+    )
     run(experiment, store, options, Events(started=lambda *_: begun and begun.set()))
     return store

@@ -32,6 +32,7 @@ FEW = {"algorithm": "backprop,dfa", "network": "mlp[hidden=12]", "epochs": "3", 
 PLUGIN = """
 import os, signal, time
 from dataclasses import dataclass
+from pathlib import Path
 
 import credbench.checkpoints
 from credbench import Learner
@@ -44,6 +45,8 @@ class Deadly(Learner):
     name = "deadly"
 
     def updates(self, step):
+        with Path(__file__).with_name("lives").open("a") as file:
+            file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -170,6 +173,16 @@ def test_a_trial_that_kills_its_workers_fails_and_costs_no_other_its_result(
     assert found["deadly"]["reason"].startswith("its worker process was killed (2 times")
     assert found["endless"]["reason"] == "took longer than 5 s"
     assert "distributed" not in ran.stderr
+
+
+def test_a_trial_that_kills_workers_of_others_costs_three_of_them(two, tmp_path, plugin):
+    """The scheduler alone would give it to as many as it is told to, four each time."""
+    settings = {**FEW, "algorithm": "deadly,dfa", "epochs": "2", "seeds": "1"}
+    store = sweep(tmp_path, two, settings, Registry([plugin]), (plugin,))
+    found = {r["trial"]["algorithm"].partition("[")[0]: r for r in store.trials().values()}
+    assert found["dfa"]["status"] == "done"
+    assert found["deadly"]["reason"].startswith("its worker process was killed (3 times, the last")
+    assert (tmp_path / "lives").read_text() == "xxx"
 
 
 def command(cwd, *given, **more):

@@ -145,6 +145,23 @@ def test_what_another_experiment_has_run_is_not_run_again(room):
     )
 
 
+def test_what_is_left_trains_as_it_would_have_at_first(room):
+    """Sixteen train together and the four left over; alone, four would train one by one."""
+    grid = {"algorithm": "dfa", "network": "mlp[hidden=20]", "seeds": 20}
+    room.write(grids=[grid], scales={"quick": {"limit-train": 100, "epochs": 1}})
+    room.make("reproduce", "tiny")
+    told = {path: json.loads(path.read_text()) for path in room.trials.iterdir()}
+    lost = {path: record for path, record in told.items() if record["group"] == 4}
+    assert len(told) == 20 and len(lost) == 4
+    for path in lost:
+        path.unlink()
+    room.make("reproduce", "tiny")
+    for path, record in lost.items():
+        again = json.loads(path.read_text())
+        assert again["group"] == 4 and again["scores"] == record["scores"]
+        assert again["curve"]["validation_loss"] == record["curve"]["validation_loss"]
+
+
 def test_what_others_trained_is_timed_here(room):
     room.write()
     room.make("run", "-a", "backprop,dfa", "-d", "digits", "-n", "mlp[hidden=20]", "--limit-train",

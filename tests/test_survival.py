@@ -23,6 +23,7 @@ from credbench.errors import RequestError
 from credbench.experiment import make_experiment
 from credbench.running import Events, Job, Trained
 from credbench.store import Store, set_aside
+from credbench.training import Curve
 from helpers import REGISTRY
 
 TIMES = ("seconds", "training_seconds", "compile_seconds", "load", "environment")
@@ -417,20 +418,64 @@ def test_quiet_and_levels(credbench, plugin):
     assert "--quiet with --log-level info" in both
 
 
-def test_learning_curves_for_tensorboard(tmp_path):
+@pytest.fixture
+def told():
+    """What TensorBoard would read of the one trial that a results folder holds."""
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    scalars.check()
-    (record,) = sweeps.sweep(tmp_path, sweeps.LONG | {"epochs": "2"}).trials().values()
-    record["curve"]["training_loss"][0] = None
-    for _ in range(2):
-        scalars.write_scalars(tmp_path, record)
-    (place,) = (tmp_path / "tensorboard").iterdir()
-    found = events.EventAccumulator(str(place)).Reload()
-    told = [(each.step, each.value) for each in found.Scalars("validation_error")]
-    assert told == [
-        (k + 1, pytest.approx(v)) for k, v in enumerate(record["curve"]["validation_error"])
-    ]
-    assert [each.step for each in found.Scalars("training_loss")] == [2]
+
+    def read(folder, measure):
+        places = list(folder.glob("*/tensorboard/*"))
+        found = events.EventAccumulator(str(places[0])).Reload() if places else None
+        if found is None or measure not in found.Tags()["scalars"]:
+            return []
+        return [(each.step, each.value) for each in found.Scalars(measure)]
+
+    return read
+
+
+@pytest.mark.parametrize("where", [(), ("--workers", "1", "--trial-timeout", "1000"),
+                                   ("--scheduler", "local")])  # fmt: skip
+def test_curves_are_written_for_tensorboard_while_a_trial_trains(start, told, tmp_path, where):
+    if "local" in where:
+        pytest.importorskip("distributed", reason="Dask is not installed")
+    process = start("pass", "-s", "1", "--tensorboard", *where)
+    deadline = time.monotonic() + 60
+    while len(told(tmp_path / "results", "validation_loss")) < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    expect_one_line(process)
+
+
+def test_a_trial_that_goes_on_shows_each_epoch_once(children, told, tmp_path):
+    """In place of what the killed process had written, with the epochs after its checkpoint."""
+    victim = Victim(children, tmp_path, sweeps.LONG, every=0.0, scalars=True)
+    victim.kill(partial(told, tmp_path, "validation_loss"), 0.0)
+    assert told(tmp_path, "validation_loss")
+    (record,) = sweeps.sweep(tmp_path, sweeps.LONG, scalars=True).trials().values()
+    assert record["resumed"]
+    for measure, values in record["curve"].items():
+        expected = [(k, pytest.approx(v, rel=1e-5)) for k, v in enumerate(values, start=1)]
+        assert told(tmp_path, measure) == expected
+
+
+def test_what_is_not_finite_is_left_out_for_tensorboard(told, tmp_path):
+    (trial,) = make_experiment(REGISTRY, sweeps.LONG).trials
+    curve = Curve([1.0, 1.0], [90.0, 80.0], [float("nan"), 2.0], [90.0, 70.0], [2.5, 2.0])
+    with scalars.live(tmp_path / "x", [trial]) as log:
+        log([curve])
+    assert told(tmp_path, "training_loss") == [(2, 2.0)]
+    assert told(tmp_path, "validation_loss") == [(1, 2.5), (2, 2.0)]
+
+
+def test_a_folder_that_takes_no_curves_is_told_of_once(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    (tmp_path / "tensorboard").write_text("in the way")
+    (trial,) = make_experiment(REGISTRY, sweeps.LONG).trials
+    lines = []
+    with scalars.live(tmp_path, [trial], lines.append) as log:
+        log([Curve()])
+    assert len(lines) == 1 and "no more is written for TensorBoard: " in lines[0]
 
 
 def test_tensorboard_that_is_not_there_is_one_line(monkeypatch):
