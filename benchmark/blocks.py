@@ -65,8 +65,9 @@ class Block(ABC):
 
     @property
     def carriers(self) -> tuple[str, ...]:
-        """The arrays that carry errors down, which feedback may stand for."""
-        return ("weight",)
+        """The arrays that carry errors down, which feedback may stand for: those of matrices."""
+        matrices = (name for name, shape in self.shapes.items() if len(shape) > 1)
+        return tuple(name for name in matrices if name not in self.frozen)
 
     def init(self, initializer: Initializer, generator: torch.Generator) -> dict[str, Tensor]:
         """Return freshly drawn arrays, on CPU in float32; vectors start at zero."""

@@ -13,7 +13,7 @@ from credbench.experiment import Trial, make_experiment
 from credbench.images import Dataset
 from credbench.learner import Learner
 from credbench.printing import plain
-from credbench.registry import KINDS, PLURALS, Registry
+from credbench.registry import KINDS, PLURALS, Registry, last_line
 from credbench.spec import parse_axis
 
 _FACTS = ("paper", "source", "equation", "formula", "derivative_formula", "surrogate")
@@ -105,8 +105,6 @@ def facts(component: type[Component], made: Component) -> dict[str, Any]:
 
 def _counts(registry: Registry, network: Architecture) -> dict[str, Any]:
     """Return a network's parameters on images of its usual form, and all learners' feedback."""
-    from credbench.memory import count_feedback
-
     shape, classes = network.usual
     sides = "x".join(map(str, shape))
     learners = "all," + ",".join(_SKIPS) if network.residual and network.convolutional else "all"
@@ -124,8 +122,18 @@ def _counts(registry: Registry, network: Architecture) -> dict[str, Any]:
         "trainable": net.count(),
         **frozen,
         **_ordinary(network, trials[0]),
-        "feedback": {t.algorithm.spec(full=False): count_feedback(t, t.net) for t in trials},
+        "feedback": {t.algorithm.spec(full=False): _feedback(t) for t in trials},
     }
+
+
+def _feedback(trial: Trial) -> int | str:
+    """Return how many synapses an algorithm draws beside a network, or why it cannot."""
+    from credbench.memory import count_feedback
+
+    try:
+        return count_feedback(trial, trial.net)
+    except Exception as error:  # of a plugin, too: the others' are still worth showing
+        return f"none: {last_line(error)}"
 
 
 _SKIPS = ("rec-lra[skips=groups]", "rec-lra[skips=groups,ends=channel]")

@@ -223,11 +223,19 @@ class Network:
     def random_weight(
         self, layer: int, sigma: float, generator: torch.Generator, array: str = "weight"
     ) -> Tensor:
-        """Return N(0, σ²) draws of the shape of block l's weight, for feedback that mirrors it."""
+        """Return N(0, σ²) draws of the shape of block l's weight, for feedback that mirrors it.
+
+        Raises `ValueError` for a block without such an array.
+        """
         import torch
 
-        shape = self.blocks[layer - 1].shapes[array]
-        return torch.randn(shape, generator=generator) * sigma
+        block = self.blocks[layer - 1]
+        if array not in block.shapes:
+            raise ValueError(
+                f"block {layer}, a {type(block).__name__}, has no array {array!r} for feedback to "
+                f"mirror, its arrays are {', '.join(block.shapes)}: expected one map, its 'weight'"
+            )
+        return torch.randn(block.shapes[array], generator=generator) * sigma
 
     def apply(
         self, params: Sequence[Arrays], layer: int, below: Tensor, z: Mapping[int, Tensor]

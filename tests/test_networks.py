@@ -174,3 +174,26 @@ def test_residual_networks_need_equal_widths():
     with pytest.raises(RequestError, match="no residual connection"):
         make("network", "res-mlp", hidden="8x2", gap=2)
     assert make("network", "res-mlp", hidden="8x3").deepened(6).hidden == (8,) * 6
+
+
+class LowRank(Block):
+    """A product of two matrices, none of which is called weight."""
+
+    @property
+    def shapes(self):
+        (n_out,), (n_in,) = self.shape_out, self.shape_in
+        return {"u": (n_out, 2), "v": (2, n_in), "bias": (n_out,)}
+
+    def forward(self, arrays, below, earlier=None):
+        return below @ arrays["v"].T @ arrays["u"].T + arrays["bias"]
+
+
+def test_feedback_carries_errors_through_every_matrix_of_a_block():
+    net = Network([Dense(6, 8), LowRank((8,), (8,)), Dense(8, 4)], make("activation", "tanh"))
+    assert [block.carriers for block in net.blocks] == [("weight",), ("u", "v"), ("weight",)]
+    feedback = make("algorithm", "fa").init_feedback(net, torch.Generator().manual_seed(0))
+    assert {name: tuple(each.shape) for name, each in feedback.items()} == {
+        "B2u": (8, 2), "B2v": (2, 8), "B3": (4, 8),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"block 2, a LowRank, has no array 'weight' .* u, v, bi"):
+        make("algorithm", "lra-e").init_feedback(net, torch.Generator())
