@@ -30,8 +30,8 @@ def origins_of(
         hardware["Hardware of some trials: not on record, its file is missing or changed."] = None
     stale = sum(is_stale(records[id], registry) for id in planned if id in records)
     if stale:
-        counted = f"{stale} trial is" if stale == 1 else f"{stale} trials are"
-        commands[f"{counted} stale: made by another version of their source."] = None
+        counted, whose = ("1 trial is", "its") if stale == 1 else (f"{stale} trials are", "their")
+        commands[f"{counted} stale: made by another version of {whose} source."] = None
     settings = {setting_of(planned[id]) for id in planned if id in records}
     loads = _loads([t for key, t in timings.items() if key[:-1] in settings], store)
     origins = origin_notes([records[id] for id in planned if id in records])

@@ -26,7 +26,16 @@ def present_source(trial: Mapping[str, Any], registry: Registry, unknown: str = 
 
     `unknown` where one of its components is, such as of a plugin that is not given now.
     """
-    named = [(kind, trial[key].partition("[")[0]) for key, kind in COMPONENTS.items()]
-    if not all(registry.has(*each) for each in named):
+    if strangers(trial, registry):
         return unknown
-    return source_of(registry.get(*each) for each in named)
+    return source_of(registry.get(*each) for each in _components(trial))
+
+
+def strangers(trial: Mapping[str, Any], registry: Registry) -> list[str]:
+    """Return the names of a trial's components that are not known, so that none can tell."""
+    return [name for kind, name in _components(trial) if not registry.has(kind, name)]
+
+
+def _components(trial: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return kind and name of all that a trial is made of."""
+    return [(kind, trial[key].partition("[")[0]) for key, kind in COMPONENTS.items()]

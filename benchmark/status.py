@@ -12,7 +12,7 @@ from credbench.logs import warn
 from credbench.printing import plain
 from credbench.records import STATUSES
 from credbench.registry import Registry
-from credbench.staleness import is_stale
+from credbench.staleness import is_stale, strangers
 from credbench.store import NOT_APPLICABLE, Record, Store
 from credbench.wording import count
 
@@ -35,20 +35,27 @@ def print_status(registry: Registry, results_dir: Path, name: str | None, format
         print(f"{row['experiment']}: {count(row['trials'], 'trial')}, {counts}")
         for line in row["unfinished"]:
             print(f"  {line}")
+        if row["unknown"]:
+            names = ", ".join(map(repr, row["unknown"]))
+            print(f"  not known here, so none can tell what is stale of it: {names}; give --plugin")
 
 
 def tally(store: Store, records: Mapping[str, Record], registry: Registry) -> dict[str, Any]:
-    """Return how many trials are in each state, and a line for each that failed or diverged."""
+    """Return how many trials are in each state, and a line for each that failed or diverged.
+
+    Also what is not known here, such as of a plugin that is not given now.
+    """
     planned, refusals = store.planned(records), store.refusals()
     counts = dict.fromkeys(STATES, 0)
     unfinished = []
+    unknown = {name for id in planned for name in strangers(planned[id], registry)}
     for id in planned:
         record = records.get(id)
         state = NOT_APPLICABLE if id in refusals else _state(record, registry)
         counts[state] += 1
         if record is not None and state in ("failed", "diverged"):
             unfinished.append(outcome(record))
-    return {"trials": len(planned), **counts, "unfinished": unfinished}
+    return {"trials": len(planned), **counts, "unfinished": unfinished, "unknown": sorted(unknown)}
 
 
 def _state(record: Record | None, registry: Registry) -> str:
