@@ -15,6 +15,7 @@ from credbench.component import Component
 from credbench.declarations import check_declared
 from credbench.errors import RequestError, unknown
 from credbench.spec import Spec, parse_axis
+from credbench.tracing import last_line as last_line
 from credbench.versions import remember, source_file
 
 _MODULES = {
@@ -188,9 +189,3 @@ def _load(path: Path) -> ModuleType:
         raise RequestError(f"--plugin {path}: {_NOTHING}")
     remember(path)
     return module
-
-
-def last_line(error: BaseException) -> str:
-    """Return the last line of an error's traceback: its type and message."""
-    message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__

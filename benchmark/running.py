@@ -20,6 +20,7 @@ from credbench.launch import launched
 from credbench.registry import last_line
 from credbench.spoiling import TOLD, spoiled, spoils
 from credbench.store import Record, Store
+from credbench.tracing import innermost
 
 if TYPE_CHECKING:
     from credbench.angles import Angles
@@ -458,9 +459,8 @@ def make_record(trial: Trial, outcome: Outcome | Exception) -> Record:
     if isinstance(outcome, LostTrialError):
         return record | {"status": "failed", "reason": str(outcome)}
     if isinstance(outcome, Exception):
-        where = traceback.extract_tb(outcome.__traceback__)[-1]
-        place = f"{Path(where.filename).name}, line {where.lineno}"
-        return record | {"status": "failed", "reason": f"{last_line(outcome)} ({place})"}
+        reason = f"{last_line(outcome)} ({innermost(outcome)})"
+        return record | {"status": "failed", "reason": reason}
     reason = f"not finite after epoch {outcome.epoch}" if outcome.status == "diverged" else ""
     if outcome.embedding:
         record["embedding"] = outcome.embedding

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from credbench.registry import last_line
+from credbench.tracing import last_line
+from credbench.tracing import where as where
 
 
 @dataclass(frozen=True)
@@ -35,32 +33,7 @@ class Result:
         return "; ".join(self.complaints) or self.skipped or self.note
 
 
-def where(error: BaseException) -> str:
-    """Return the innermost line of an error's traceback that is no part of a package of ours.
-
-    Where all are, the innermost that is of a learner. Empty where there is none.
-    """
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_engine(f.filename)]
-    if not frames:
-        return ""
-    last = frames[-1]
-    text = linecache.getline(last.filename, last.lineno or 0).strip()
-    return f"{Path(last.filename).name}, line {last.lineno}: {text}"
-
-
 def raised(error: BaseException) -> str:
     """Return an error in a line, with the place in the plugin that it comes from."""
     place = where(error)
     return f"{last_line(error)} ({place})" if place else last_line(error)
-
-
-_ENGINE = Path(__file__).parent.parent
-
-
-def _is_engine(filename: str) -> bool:
-    """Return whether a file is of the engine or a library, and not a learner's."""
-    path = Path(filename)
-    rooms = (_ENGINE.parent / "algorithms", _ENGINE / "algorithms")
-    if any(room in path.parents for room in rooms):
-        return False
-    return _ENGINE in path.parents or "site-packages" in path.parts or filename.startswith("<")
