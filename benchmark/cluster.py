@@ -21,8 +21,9 @@ from credbench.children import unheard
 from credbench.errors import CredbenchError, LostTrialError, RequestError
 from credbench.grouping import Grouping
 from credbench.interrupting import postponed
+from credbench.job import Events, Job
 from credbench.registry import last_line
-from credbench.running import Events, Job, Options, resolve_device, worker_count
+from credbench.running import Options, resolve_device, worker_count
 from credbench.spoiling import TOLD
 from credbench.store import Store, checkpoint_file
 

@@ -10,10 +10,11 @@ from credbench import winners
 from credbench.errors import CredbenchError
 from credbench.experiment import Experiment, Trial, datasets, make_experiment
 from credbench.gathering import Loaded
+from credbench.job import Events
 from credbench.logs import warn
 from credbench.origins import origin_notes
 from credbench.registry import Registry
-from credbench.running import Events, Options, prepare_dataset, serves
+from credbench.running import Options, prepare_dataset, serves
 from credbench.search import spend
 from credbench.store import Record, Store, experiments
 from credbench.targets import Target

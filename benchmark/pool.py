@@ -24,7 +24,7 @@ from credbench.registry import Registry
 
 if TYPE_CHECKING:
     from credbench.experiment import Trial
-    from credbench.running import Events, Job, Trained
+    from credbench.job import Events, Job, Trained
 
 Group = Sequence["Trial"]
 _TRIES = 3
@@ -240,7 +240,7 @@ class _Teller:
 def _serve(pipe: Connection, job: Job, plugins: tuple[Path, ...]) -> None:
     """Train every group that comes through the pipe, in a process of its own."""
     from credbench import training  # what takes seconds to import is no part of a trial's time
-    from credbench.running import Events
+    from credbench.job import Events
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
     end_with_parent()

@@ -15,8 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from credbench.job import Events
 from credbench.logs import log, says
-from credbench.running import Events
 from credbench.store import Record
 from credbench.wording import count
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from credbench import __version__, environment, scalars
 from credbench.errors import RequestError
 from credbench.grouping import Grouping
+from credbench.job import Events, Job
 from credbench.registry import Registry
-from credbench.running import Events, Job, resolve_device
+from credbench.running import resolve_device
 from credbench.store import Record, Store
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ from credbench.experiment import make_experiment
 from credbench.group import Group
 from credbench.images import split
 from credbench.metrics import Score
+from credbench.recording import make_record
 from credbench.registry import Registry
-from credbench.running import make_record, pending
+from credbench.running import pending
 from credbench.store import Store, frame
 from credbench.training import Curve, Outcome
 

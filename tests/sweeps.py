@@ -9,7 +9,8 @@ import torch
 from credbench import checkpoints
 from credbench import scalars as live
 from credbench.experiment import make_experiment
-from credbench.running import Events, Options, run
+from credbench.job import Events
+from credbench.running import Options, run
 from credbench.store import Store
 from helpers import REGISTRY
 

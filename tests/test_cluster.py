@@ -17,8 +17,9 @@ from credbench import cluster, worker
 from credbench.errors import CredbenchError, RequestError
 from credbench.experiment import make_experiment
 from credbench.grouping import Grouping
+from credbench.job import Events
 from credbench.registry import Registry
-from credbench.running import Events, Options, run
+from credbench.running import Options, run
 from credbench.store import Store
 from helpers import REGISTRY
 

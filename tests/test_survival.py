@@ -21,7 +21,7 @@ import torch
 from credbench import scalars, spoiling, suspects
 from credbench.errors import RequestError
 from credbench.experiment import make_experiment
-from credbench.running import Events, Job, Trained
+from credbench.job import Events, Job, Trained
 from credbench.store import Store, set_aside
 from credbench.training import Curve
 from helpers import REGISTRY
