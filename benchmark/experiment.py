@@ -47,6 +47,10 @@ class Trial:
     dtype: str = "float32"
     """What products are computed in: float32 or bfloat16."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: where a trial arrives it has the source that is there."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @cached_property
     def arguments(self) -> dict[str, Any]:
         """The canonical arguments: every parameter spelled out, in a fixed order."""
