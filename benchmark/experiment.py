@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from credbench.activations import Activation
 from credbench.architectures import Architecture
+from credbench.building import built
 from credbench.component import Component
 from credbench.errors import RequestError, unknown
 from credbench.images import Dataset
@@ -83,10 +84,10 @@ class Trial:
 
     @property
     def net(self) -> Network:
-        """The network that is trained, without parameters."""
+        """The network that is trained, without parameters; `RequestError` if it is wrong."""
         dataset, separate = self.dataset, self.algorithm.separate
         shape, classes = dataset.shape, dataset.classes
-        return self.network.build(shape, classes, self.activation, separate=separate)
+        return built(self.network, shape, classes, self.activation, separate=separate)
 
     @cached_property
     def setting(self) -> tuple[object, ...]:
