@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, SupportsIndex
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ _EXACT = (*_VECTORS, "credbench.convolution")
 
 def is_shape(value: object) -> bool:
     """Return whether a value is a tuple of whole numbers above 0."""
-    return isinstance(value, tuple) and all(isinstance(n, SupportsIndex) and n > 0 for n in value)
+    return isinstance(value, tuple) and all(
+        isinstance(n, SupportsIndex) and index(n) > 0 for n in value
+    )
 
 
 def check_shapes(block: Block) -> None:
