@@ -9,10 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from credbench.catalogue import kind_of
 from credbench.declarations import is_name
-from credbench.errors import RequestError
-from credbench.registry import Registry
+from credbench.errors import RequestError, expected
+from credbench.registry import PLURALS, Registry
 
 KINDS = ("algorithm", "dataset", "network", "activation")
 _OPTIONS = {"algorithm": "-a", "dataset": "-d", "network": "-n", "activation": "-f"}
@@ -24,9 +23,7 @@ def write_component(registry: Registry, kind: str, name: str, folder: Path) -> l
     Raises `RequestError` for a kind without a template, a name that is taken or that no module
     can have, and a file that is there already or cannot be written.
     """
-    kind = kind_of(kind)
-    if kind not in KINDS:
-        raise RequestError(f"new {kind}: expected one of {', '.join(KINDS)}")
+    kind = _kind(kind)
     module = _module(name)
     if name in registry.names(kind):
         raise RequestError(f"the name {name!r} is taken, by another {kind}: give it another name")
@@ -59,9 +56,17 @@ def next_steps(kind: str, name: str, made: list[Path]) -> list[str]:
     plugin, test = (shlex.quote(str(path)) for path in made)
     return [
         f"credbench check {name} --plugin {plugin}",
-        f"credbench run {_OPTIONS[kind_of(kind)]} {name} --plugin {plugin}",
+        f"credbench run {_OPTIONS[_kind(kind)]} {name} --plugin {plugin}",
         f"python -m pytest {test}",
     ]
+
+
+def _kind(text: str) -> str:
+    """Return the kind that a word, which may be its plural, names; those with a template alone."""
+    kinds = {PLURALS[kind]: kind for kind in KINDS} | {kind: kind for kind in KINDS}
+    if text not in kinds:
+        raise RequestError(f"new {text!r}: {expected(text, KINDS)}")
+    return kinds[text]
 
 
 def _module(name: str) -> str:

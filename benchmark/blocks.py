@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from credbench.fitting import check_shapes
+
 if TYPE_CHECKING:
     from credbench.initializers import Initializer
     from credbench.layers import Layers
@@ -46,12 +48,14 @@ class Block(ABC):
         """Take shapes for one example, the earlier layer read (a residual), and labels.
 
         `group` is that of a residual group, `stage` that of a run of groups of one resolution.
+        Raises `ValueError` for a shape that is no tuple of whole numbers.
         """
         self.shape_in = shape_in
         self.shape_out = shape_out
         self.earlier = earlier
         self.group = group
         self.stage = stage
+        check_shapes(self)
 
     @property
     @abstractmethod

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from credbench.errors import RequestError, unknown
+from credbench.errors import RequestError, expected
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Parameter:
     def _bounds(self) -> str:
         low = f" above {self.above:g}" if self.above > -math.inf else ""
         low = low or (f" of at least {self.minimum:g}" if self.minimum > -math.inf else "")
-        high = f" and at most {self.maximum:g}" if self.maximum < math.inf else ""
+        joined = "and" if low else "of"
+        high = f" {joined} at most {self.maximum:g}" if self.maximum < math.inf else ""
         return low + high
 
     def read(self, given: object, owner: str) -> Any:
@@ -84,7 +85,7 @@ class Parameter:
             value = self._convert(given)
         except (ValueError, TypeError, OverflowError):
             value = None
-        if value is None or not self._admits(value):
+        if value is None or not self.admits(value):
             raise RequestError(
                 f"{owner}[{self.name}={given}]: expected {self.kind} for {self.name!r}"
             )
@@ -101,7 +102,8 @@ class Parameter:
             return int(str(given))
         return str(given)
 
-    def _admits(self, value: Any) -> bool:
+    def admits(self, value: Any) -> bool:
+        """Return whether a value is among the choices, or finite and within the bounds."""
         if self.choices:
             return value in self.choices
         if isinstance(value, (int, float)):
@@ -234,4 +236,4 @@ def _declared(field: dataclasses.Field[Any]) -> Parameter:
 def _unknown_parameter(cls: type[Component], key: str, known: Mapping[str, object]) -> RequestError:
     if not known:
         return RequestError(f"{cls.kind} {cls.name!r} takes no parameters; {key!r} was given")
-    return unknown(f"parameter of {cls.kind} {cls.name!r}", key, known)
+    return RequestError(f"{cls.kind} {cls.name!r} has no parameter {key!r}: {expected(key, known)}")

@@ -67,6 +67,12 @@ def _check_fields(component: type[Component], where: str) -> None:
                 f"{where} declares {field.name!r} without a default: write {field.name} = "
                 "parameter(default, help=…)"
             )
+    for each in component.parameters().values():
+        if not each.admits(each.default):
+            raise RequestError(
+                f"{where} declares {each.name!r} with the default {each.format(each.default)}: "
+                f"expected {each.kind}; mend the default, or the bounds"
+            )
 
 
 def _check_type(

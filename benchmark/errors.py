@@ -30,8 +30,12 @@ class LostTrialError(CredbenchError):
 
 def unknown(what: str, given: str, known: Iterable[str]) -> RequestError:
     """Return the error for a name that is not among `known`, with the nearest name."""
+    return RequestError(f"unknown {what} {given!r}: {expected(given, known)}")
+
+
+def expected(given: str, known: Iterable[str]) -> str:
+    """Return which names were expected in the place of the one given, and the nearest of them."""
     names = sorted(known)
     near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    expected = f"expected one of {', '.join(names)}" if names else "there are none"
-    return RequestError(f"unknown {what} {given!r}: {expected}{hint}")
+    return f"expected one of {', '.join(names)}{hint}" if names else "there are none"

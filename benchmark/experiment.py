@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from credbench.activations import Activation
 from credbench.architectures import Architecture
+from credbench.building import built
 from credbench.component import Component
 from credbench.errors import RequestError, unknown
 from credbench.images import Dataset
@@ -21,7 +22,7 @@ from credbench.initializers import Initializer
 from credbench.learner import Learner
 from credbench.networks import Network
 from credbench.optimizers import Optimizer
-from credbench.versions import source_of
+from credbench.versions import source_file, source_of
 
 if TYPE_CHECKING:
     from credbench.registry import Registry
@@ -83,10 +84,10 @@ class Trial:
 
     @property
     def net(self) -> Network:
-        """The network that is trained, without parameters."""
+        """The network that is trained, without parameters; `RequestError` if it is wrong."""
         dataset, separate = self.dataset, self.algorithm.separate
         shape, classes = dataset.shape, dataset.classes
-        return self.network.build(shape, classes, self.activation, separate=separate)
+        return built(self.network, shape, classes, self.activation, separate=separate)
 
     @cached_property
     def setting(self) -> tuple[object, ...]:
@@ -293,7 +294,17 @@ def _check_batch(dataset: Dataset, batch: int, limit: int | None) -> None:
 
 
 def _own_optimizer(registry: Registry, algorithm: Learner) -> Component:
-    return registry.axis("optimizer", algorithm.default_optimizer or DEFAULT_OPTIMIZER)[0]
+    """Return the optimizer that an algorithm declares, or the usual one."""
+    declared = algorithm.default_optimizer
+    try:
+        return registry.axis("optimizer", declared or DEFAULT_OPTIMIZER)[0]
+    except RequestError as error:
+        if not declared:
+            raise
+        raise RequestError(
+            f"algorithm {algorithm.name!r} in {source_file(type(algorithm))} declares "
+            f"default_optimizer {declared!r}: {error}"
+        ) from error
 
 
 def _numbers(key: str, text: str, kind: type[int] | type[float]) -> list[Any]:

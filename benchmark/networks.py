@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from credbench.fitting import check_fit
 from credbench.layers import Layers
 
 if TYPE_CHECKING:
@@ -67,8 +68,12 @@ class Network:
     def __init__(
         self, blocks: Sequence[Block], activation: Activation, *, separate: bool = False
     ) -> None:
-        """Take the blocks in order; `separate` gives every array a leaf of its own."""
+        """Take the blocks in order; `separate` gives every array a leaf of its own.
+
+        Raises `ValueError` for blocks that do not fit together.
+        """
         self.blocks = tuple(blocks)
+        check_fit(self.blocks)
         self.activation = activation
         self.separate = separate
         self._alike: dict[tuple[int, ...], list[tuple[int, ...]]] = {}

@@ -15,6 +15,7 @@ from credbench.component import Component
 from credbench.declarations import check_declared
 from credbench.errors import RequestError, unknown
 from credbench.spec import Spec, parse_axis
+from credbench.tracing import failed_import
 from credbench.tracing import last_line as last_line
 from credbench.versions import remember, source_file
 
@@ -62,15 +63,24 @@ class Registry:
     def get(self, kind: str, name: str) -> type[Component]:
         """Return a component's class; raises `RequestError` with the nearest name."""
         if name not in self._found[kind]:
-            raise unknown(kind, name, self._found[kind])
+            raise self._unknown(kind, name, self._found[kind])
         return self._found[kind][name]
 
     def find(self, name: str) -> list[type[Component]]:
         """Return the components of any kind with this name."""
         found = [self._found[kind][name] for kind in KINDS if name in self._found[kind]]
         if not found:
-            raise unknown("name", name, {n for kind in KINDS for n in self._found[kind]})
+            raise self._unknown("name", name, {n for kind in KINDS for n in self._found[kind]})
         return found
+
+    def _unknown(self, what: str, name: str, known: Iterable[str]) -> RequestError:
+        """Return the error for a name; it may be of what was left out, so none is guessed then."""
+        if not self.problems:
+            return unknown(what, name, known)
+        return RequestError(
+            f"unknown {what} {name!r}: it may be of what was left out, which is named above; mend "
+            "that, or see 'credbench list' for the names that are known"
+        )
 
     def create(self, kind: str, spec: Spec) -> Component:
         """Return the component that a spec stands for."""
@@ -119,7 +129,7 @@ class Registry:
                     yield importlib.import_module(f"{name}.{child.name}")
                 except (Exception, SystemExit) as error:
                     file = Path(room.__path__[0], f"{child.name}.py")
-                    self.problems.append(f"{file} was left out: {last_line(error)}")
+                    self.problems.append(f"{file} was left out: {failed_import(error)}")
             yield room
 
     def _installed(self) -> Iterator[ModuleType]:
@@ -131,7 +141,8 @@ class Registry:
                 try:
                     loaded = point.load()
                 except (Exception, SystemExit) as error:
-                    self.problems.append(f"{where} was left out: {last_line(error)}")
+                    why = failed_import(error, point.module.partition(".")[0])
+                    self.problems.append(f"{where} was left out: {why}")
                     continue
                 module = sys.modules.get(getattr(loaded, "__module__", ""), loaded)
                 if isinstance(module, ModuleType) and any(True for _ in _components(module)):
@@ -184,7 +195,7 @@ def _load(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _BrokenPluginError(last_line(error)) from error
+        raise _BrokenPluginError(failed_import(error)) from error
     if not any(True for _ in _components(module)):
         raise RequestError(f"--plugin {path}: {_NOTHING}")
     remember(path)

@@ -47,10 +47,18 @@ def where(error: BaseException) -> str:
     return f"{place(error)}: {linecache.getline(*found).strip()}"
 
 
-def raised_at(error: BaseException, package: str = "") -> str:
-    """Return an error in a line, with the place of a component's own that it comes from."""
+def failed_import(error: BaseException, package: str = "") -> str:
+    """Return why a file or a `package` with components failed to import, with its own line."""
     at = place(error, package)
-    return f"{last_line(error)} ({at})" if at else last_line(error)
+    why = f"{last_line(error)} ({at})" if at else last_line(error)
+    return f"{why}; {_NO_PACKAGE}" if _ALONE in str(error) else why
+
+
+_ALONE = "attempted relative import with no known parent package"
+_NO_PACKAGE = (
+    "a file given by its path is of no package: import what lies beside it by its name alone, as "
+    "in 'from helper import x', or install the package"
+)
 
 
 def innermost(error: BaseException) -> str:

@@ -29,7 +29,10 @@ def refused(ran, *words):
         (("-n", "mpl"), ("unknown network 'mpl'", "did you mean 'mlp'")),
         (("-o", "adm"), ("unknown optimizer 'adm'", "did you mean 'adam'")),
         (("--init", "golrot"), ("unknown initializer 'golrot'", "did you mean 'glorot'")),
-        (("-a", "rec-lra[bta=1]"), ("parameter of algorithm 'rec-lra' 'bta'", "'beta'")),
+        (
+            ("-a", "rec-lra[bta=1]"),
+            ("algorithm 'rec-lra' has no parameter 'bta': expected one of beta,", "mean 'beta'"),
+        ),
         (("-a", "backprop[beta=1]"), ("'backprop' takes no parameters", "'beta'")),
         (("-d", "digits[size=2]"), ("'digits' takes no parameters",)),
         (("-a", "rec-lra[beta=high]"), ("beta=high", "a number above 0")),
@@ -118,6 +121,12 @@ def rule(declaration, dataclass=False):
     )
 
 
+def bounded(facts):
+    """A plugin with a hyper-parameter of such a default and bounds."""
+    declared = rule(f"x: object = parameter({facts}, help='x')", True)
+    return f"from credbench import parameter\n{declared}"
+
+
 @pytest.mark.parametrize(
     "source, words",
     [
@@ -148,6 +157,16 @@ def rule(declaration, dataclass=False):
         (rule("phases = ()"), ("has phases ()", "a tuple of words")),
         (rule("paper = 1909"), ("has paper 1909", "expected a string")),
         (rule("x: float", True), ("declares 'x' without a default", "parameter(default, help=…)")),
+        (bounded("-1.0, above=0"), ("'x' with the default -1.0", "expected a number above 0")),
+        (bounded("2, maximum=1"), ("'x' with the default 2", "a whole number of at most 1")),
+        (bounded("'c', choices=('a', 'b')"), ("'x' with the default c", "one of a, b")),
+        (
+            rule("default_optimizer = 'sdg[lr=0.1]'"),
+            (
+                "plugin.py declares default_optimizer 'sdg[lr=0.1]': unknown optimizer 'sdg'",
+                "did you mean 'sgd'",
+            ),
+        ),
         (rule("name: str = 'mine'", True), ("declares 'name' as a hyper-parameter", "ClassVar")),
         (
             "from credbench import Component\nclass Mine(Component):\n    name = 'mine'\n",
