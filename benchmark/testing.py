@@ -72,6 +72,10 @@ class LearnerTests(_Tests):
         """Nothing is changed in place."""
         self._check("arguments unchanged")
 
+    def test_derivative_as_declared(self) -> None:
+        """φ′ is used where that is declared."""
+        self._check("derivative as declared")
+
     def test_nothing_kept_between_steps(self) -> None:
         """The same step gives the same updates."""
         self._check("nothing kept between steps")

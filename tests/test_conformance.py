@@ -108,6 +108,37 @@ def scaled(made, factor):
     return Updates(params, made.feedback, made.state, made.logits)
 
 
+class Undeclared(Backprop):
+    name = "undeclared"
+    capabilities = Capabilities()
+
+
+class UndeclaredSlope(Undeclared):
+    separate = True
+
+    def updates(self, step):
+        a = step.forward()
+        top = step.output_error(a)
+        below = top @ step.params[-1]["weight"] * step.net.slope(a, step.net.depth - 1)
+        return step.updates(a, {step.net.depth: top, step.net.depth - 1: below})
+
+
+class UndeclaredByAutograd(Undeclared):
+    separate = True
+
+    def updates(self, step):
+        a = step.forward()
+        leaves = {n: step.params[f.blocks[0] - 1][f.array] for n, f in step.net.leaves.items()}
+
+        def loss(leaves):
+            views = step.net.views({name: each[None] for name, each in leaves.items()})
+            logits = step.net.forward(views, step.x).logits
+            return -(step.targets * logits.log_softmax(-1)).sum(-1).mean()
+
+        found = torch.func.grad(loss)(leaves)
+        return Updates({name: each[None] for name, each in found.items()}, logits=a.logits)
+
+
 class ReturnsNothing(Bad):
     def spoil(self, step, made):
         return None
@@ -308,6 +339,9 @@ class OwnDraws(FeedbackAlignment):
         (Raises, "shapes and types", ("KeyError", "test_conformance.py, line", "raise KeyError")),
         (InPlace, "arguments unchanged", ("step.params, 'weight.1'", "in place")),
         (WritesIntoItsStep, "arguments unchanged", ("writes into the mappings",)),
+        (Undeclared, "derivative as declared", ("needs_derivative=True", "chain_errors")),
+        (UndeclaredSlope, "derivative as declared", ("needs_derivative=True", "net.slope(a, step")),
+        (UndeclaredByAutograd, "derivative as declared", ("step.net.forward(views, step.x)",)),
         (Counts, "nothing kept between steps", ("gave two results", "return what has to be kept")),
         (Draws, "nothing kept between steps", ("declare what is drawn at random with noise",)),
         (Sums, "mean over the batch", ("2 times as large", "make it a mean")),
@@ -345,7 +379,9 @@ def test_what_is_never_updated_is_told():
 def test_what_a_learner_declares_is_not_held_against_it():
     @dataclass(frozen=True)
     class Declared(Reads):
-        capabilities = Capabilities(capturable=False, vectorizable=False, deterministic=False)
+        capabilities = Capabilities(
+            needs_derivative=True, capturable=False, vectorizable=False, deterministic=False
+        )
 
     results = dict(run_checks("algorithm", make_subject(REGISTRY, Declared())))
     skipped = {name for name, found in results.items() if found.state == "skipped"}
@@ -353,12 +389,20 @@ def test_what_a_learner_declares_is_not_held_against_it():
     assert not [found.said for found in results.values() if found.state == "failed"]
 
 
+def test_a_need_that_is_declared_for_nothing_is_noted():
+    class Cautious(BadErrors):
+        capabilities = Capabilities(needs_derivative=True)
+
+    found = run_check("algorithm", "derivative as declared", make_subject(REGISTRY, Cautious()))
+    assert found.state == "passed" and "was not asked for" in found.note
+
+
 def test_after_a_first_failure_the_rest_is_not_made():
     results = dict(run_checks("algorithm", make_subject(REGISTRY, ReturnsNothing())))
-    assert [found.state for found in results.values()] == ["failed"] + ["skipped"] * 12
+    assert [found.state for found in results.values()] == ["failed"] + ["skipped"] * 13
 
 
-@pytest.mark.parametrize("learner, failed, unmade", [(InPlace, 1, 11), (OwnDraws, 1, 1)])
+@pytest.mark.parametrize("learner, failed, unmade", [(InPlace, 1, 12), (OwnDraws, 1, 1)])
 def test_what_would_fail_for_the_same_reason_is_not_made(learner, failed, unmade):
     results = list(dict(run_checks("algorithm", make_subject(REGISTRY, learner()))).values())
     assert [found.state for found in results].count("failed") == failed

@@ -17,6 +17,7 @@ from credbench.conformance.gradients import gradients_of_blocks, layers_as_decla
 from credbench.conformance.host import no_host_reads
 from credbench.conformance.images import can_be_learned, images_as_declared, same_every_time
 from credbench.conformance.measures import angles_with_backprop, loss_falls, time_per_step
+from credbench.conformance.needs import derivative_declared
 from credbench.conformance.probe import ComplaintError
 from credbench.conformance.programs import captured_equals_eager, replicas_equal_single
 from credbench.conformance.purity import arguments_unchanged, mean_of_the_batch, nothing_kept
@@ -30,6 +31,7 @@ Check = Callable[[Subject], Result]
 LEARNER: dict[str, Check] = {
     "shapes and types": shapes_and_types,
     "arguments unchanged": arguments_unchanged,
+    "derivative as declared": derivative_declared,
     "nothing kept between steps": nothing_kept,
     "mean over the batch": mean_of_the_batch,
     "no reads to the host": no_host_reads,
