@@ -1,6 +1,7 @@
 """The checks of components: ours pass them, and each catches what it is for."""
 
 import json
+import random
 from dataclasses import dataclass
 
 import pytest
@@ -288,6 +289,26 @@ class Draws(Bad):
         return scaled(made, 1 + torch.rand(()))
 
 
+class PythonDraws(Bad):
+    def spoil(self, step, made):
+        return scaled(made, 1 + random.random())
+
+
+@dataclass(frozen=True)
+class SetsItself(Bad):
+    count: int = parameter(0, help="steps")
+
+    def spoil(self, step, made):
+        self.count = self.count + 1
+        return made
+
+
+class GoesBackward(Bad):
+    def spoil(self, step, made):
+        made.logits.sum().backward()
+        return made
+
+
 class LooksAtShapes(Bad):
     """Right for one network, wrong for replicas: they see each other."""
 
@@ -343,7 +364,22 @@ class OwnDraws(FeedbackAlignment):
         (UndeclaredSlope, "derivative as declared", ("needs_derivative=True", "net.slope(a, step")),
         (UndeclaredByAutograd, "derivative as declared", ("step.net.forward(views, step.x)",)),
         (Counts, "nothing kept between steps", ("gave two results", "return what has to be kept")),
-        (Draws, "nothing kept between steps", ("declare what is drawn at random with noise",)),
+        (PythonDraws, "nothing kept between steps", ("gave two results", "with noise")),
+        (
+            SetsItself,
+            "shapes and types",
+            ("keep it in state (init_state, returned", "self.count ="),
+        ),
+        (
+            GoesBackward,
+            "shapes and types",
+            ("net.chain_errors, or diff", "torch.func.grad", "autog"),
+        ),
+        (
+            Draws,
+            "nothing kept between steps",
+            ("draws at random of its own", "noise(net, phase)", "rand(())"),
+        ),
         (Sums, "mean over the batch", ("2 times as large", "make it a mean")),
         (Branches, "no reads to the host", ("test_conformance.py", "if made.logits.abs().max()")),
         (Reads, "no reads to the host", (".item()", "capturable=False")),
@@ -366,6 +402,7 @@ class OwnDraws(FeedbackAlignment):
 def test_each_check_catches_what_it_is_for(learner, check, words):
     found = run_check("algorithm", check, make_subject(REGISTRY, learner()))
     assert found.state == "failed", found
+    assert "::" not in found.said and ":;" not in found.said, found.said
     for word in words:
         assert word in found.said, found.said
 
@@ -402,7 +439,10 @@ def test_after_a_first_failure_the_rest_is_not_made():
     assert [found.state for found in results.values()] == ["failed"] + ["skipped"] * 13
 
 
-@pytest.mark.parametrize("learner, failed, unmade", [(InPlace, 1, 12), (OwnDraws, 1, 1)])
+@pytest.mark.parametrize(
+    "learner, failed, unmade",
+    [(InPlace, 1, 12), (OwnDraws, 1, 1), (Draws, 1, 5), (Counts, 1, 5)],
+)
 def test_what_would_fail_for_the_same_reason_is_not_made(learner, failed, unmade):
     results = list(dict(run_checks("algorithm", make_subject(REGISTRY, learner()))).values())
     assert [found.state for found in results].count("failed") == failed

@@ -6,7 +6,7 @@ The step is taken with tensors that have shapes and no values: whatever asks for
 from __future__ import annotations
 
 from credbench.conformance.probe import Probe, probes
-from credbench.conformance.result import Result, raised, where
+from credbench.conformance.result import Result, place, raised
 from credbench.conformance.subject import Subject
 
 _READS = ("item()", "copy out of meta", "convert meta", "nonzero", "repeat_interleave")
@@ -32,9 +32,9 @@ def _look(probe: Probe) -> Result:
     except Exception as error:
         text = str(error)
         if "is not on the expected device" in text:
-            return Result([_ELSEWHERE.format(where(error))])
+            return Result([_ELSEWHERE.format(place(error))])
         if any(each in text for each in (*_READS, *_OPERATORS)):
-            return Result([_READ.format(where(error))])
+            return Result([_READ.format(place(error))])
         return Result(skipped=f"torch cannot tell without values: {raised(error)}")
     return Result()
 

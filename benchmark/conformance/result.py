@@ -48,10 +48,15 @@ def where(error: BaseException) -> str:
     return f"{Path(last.filename).name}, line {last.lineno}: {text}"
 
 
+def place(error: BaseException) -> str:
+    """Return `where` for the middle of a sentence, which a colon of the line's own would break."""
+    return where(error).removesuffix(":")
+
+
 def raised(error: BaseException) -> str:
     """Return an error in a line, with the place in the plugin that it comes from."""
-    place = where(error)
-    return f"{last_line(error)} ({place})" if place else last_line(error)
+    at = place(error)
+    return f"{last_line(error)} ({at})" if at else last_line(error)
 
 
 _ENGINE = Path(__file__).parent.parent

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from credbench.conformance.advice import advice
 from credbench.conformance.curves import (
     derivative,
     difference,
@@ -21,7 +22,7 @@ from credbench.conformance.needs import derivative_declared
 from credbench.conformance.probe import ComplaintError
 from credbench.conformance.programs import captured_equals_eager, replicas_equal_single
 from credbench.conformance.purity import arguments_unchanged, mean_of_the_batch, nothing_kept
-from credbench.conformance.result import Result, raised, where
+from credbench.conformance.result import Result, place, raised
 from credbench.conformance.runs import any_batch, checkpoint_survives, seeds_reproduce
 from credbench.conformance.shapes import shapes_and_types
 from credbench.conformance.subject import Subject
@@ -84,22 +85,30 @@ def run_check(kind: str, name: str, subject: Subject) -> Result:
             warnings.filterwarnings("error", "There is a performance drop")  # from vmap
             return CHECKS[kind][name](subject)
     except ComplaintError as complaint:
-        return Result([f"{complaint} ({where(complaint)})"])
+        return Result([f"{complaint} ({place(complaint)})"])
     except Exception as error:
-        return Result([f"it raised {raised(error)}: mend that first"])
+        return Result([f"it raised {raised(error)}: {advice(kind, error)}"])
 
 
 _FIRST = ("shapes and types", "arguments unchanged", "layers as declared", "images as declared",
           "values")  # fmt: skip
 """What fails here makes other checks fail, with sentences that mislead: they are not made."""
-_AFTER = {"checkpoint": "seeds reproduce"}
+_KEPT = "nothing kept between steps"
+_AFTER = {
+    "mean over the batch": (_KEPT,),
+    "replicas equal the single run": (_KEPT,),
+    "captured equals eager": (_KEPT, "no reads to the host"),
+    "seeds reproduce": (_KEPT,),
+    "checkpoint": (_KEPT, "seeds reproduce"),
+}
+"""What each would only fail for again."""
 
 
 def run_checks(kind: str, subject: Subject) -> Iterator[tuple[str, Result]]:
     """Yield each check's name and what it came to, in order."""
     failed: list[str] = []
     for name in CHECKS[kind]:
-        before = [other for other in failed if other in _FIRST or other == _AFTER.get(name)]
+        before = [other for other in failed if other in _FIRST or other in _AFTER.get(name, ())]
         if before:
             yield name, Result(skipped=f"not made: it needs {before[0]!r}")
             continue

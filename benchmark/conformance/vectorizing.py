@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from credbench.conformance.result import raised, where
+from credbench.conformance.result import place, raised
 
 
 def vectorization_fails(error: Exception) -> str:
@@ -10,7 +10,7 @@ def vectorization_fails(error: Exception) -> str:
     text = str(error)
     for told, sentence in _REASONS.items():
         if told in text:
-            return sentence.format(where(error))
+            return sentence.format(place(error))
     return f"replicas fail under torch.func.vmap: {raised(error)}; look there"
 
 
