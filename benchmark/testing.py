@@ -129,6 +129,10 @@ class NetworkTests(_Tests):
         """It is built, and its layers have the shapes that it declares."""
         self._check("layers as declared")
 
+    def test_forward_is_pure(self) -> None:
+        """A forward pass draws nothing, and no block keeps anything of it."""
+        self._check("forward is pure")
+
     def test_gradients(self) -> None:
         """Its blocks carry errors as calculus has it."""
         self._check("gradients")

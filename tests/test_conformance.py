@@ -1,8 +1,10 @@
 """The checks of components: ours pass them, and each catches what it is for."""
 
 import json
+import math
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
@@ -572,17 +574,142 @@ class Wrong(Mlp):
         return Network(blocks, activation, separate=separate)
 
 
+class Built(Mlp):
+    """Three dense blocks, with something wrong with them."""
+
+    name = "built"
+
+    def build(self, input_shape, classes, activation, *, separate=False):
+        widths = self.between(math.prod(input_shape), classes)
+        kinds = self.kinds()
+        blocks = [kind(*pair) for kind, pair in zip(kinds, pairwise(widths), strict=True)]
+        return Network(blocks, activation, separate=self.separates(separate))
+
+    @property
+    def widths(self):
+        return ()
+
+    def between(self, pixels, classes):
+        return (pixels, 16, 16, 16, classes)
+
+    def kinds(self):
+        return (Dense,) * 4
+
+    def separates(self, asked):
+        return asked
+
+
+class TenClasses(Built):
+    def between(self, pixels, classes):
+        return (pixels, 16, 16, 16, 10)
+
+
+class EightByEight(Built):
+    def between(self, pixels, classes):
+        return (64, 16, 16, 16, classes)
+
+
+class AlwaysStacked(Built):
+    def separates(self, asked):
+        return False
+
+
+class AlwaysSeparate(Built):
+    def separates(self, asked):
+        return True
+
+
+class LooksClassesUp(Built):
+    def between(self, pixels, classes):
+        return (pixels, 16, 16, 16, {10: 10}[classes])
+
+
+class Squares(Dense):
+    """A dense block whose forward pass is not the one that its products are of."""
+
+    def forward(self, arrays, below, earlier=None):
+        return super().forward(arrays, below.square())
+
+
+class WrongBelow(Dense):
+    def adjoint(self, arrays, below, error, earlier=None, feedback=None):
+        return 2 * (error @ arrays["weight"]), None
+
+
+class DropsOut(Dense):
+    def forward(self, arrays, below, earlier=None):
+        return super().forward(arrays, torch.nn.functional.dropout(below))
+
+
+class Remembers(Dense):
+    def forward(self, arrays, below, earlier=None):
+        self.below = below
+        return super().forward(arrays, below)
+
+
+class RemembersInAList(Dense):
+    passes = [0]  # noqa: RUF012 - this is what is wrong with it
+
+    def forward(self, arrays, below, earlier=None):
+        self.passes[0] += 1
+        return self.passes[0] * super().forward(arrays, below)
+
+
+class SquaresBelow(Built):
+    def kinds(self):
+        return (Dense, Squares, Dense, Dense)
+
+
+class CarriesTwice(Built):
+    def kinds(self):
+        return (Dense, Dense, Dense, WrongBelow)
+
+
+class Dropout(Built):
+    def kinds(self):
+        return (Dense, Dense, DropsOut, Dense)
+
+
+class Remembering(Built):
+    def kinds(self):
+        return (Dense, Remembers, Dense, Dense)
+
+
+class RememberingInAList(Built):
+    def kinds(self):
+        return (Dense, RemembersInAList, Dense, Dense)
+
+
 @pytest.mark.parametrize(
     "network, check, words",
     [
         (Narrow, "layers as declared", ("widths says (1,)", "make them agree")),
-        (Wrong, "gradients", ("'weight.1'", "is not that of forward")),
+        (TenClasses, "layers as declared", ("of 3 classes, the last block gives (10,)", "(3,)")),
+        (LooksClassesUp, "layers as declared", ("of 3 classes, it raised KeyError", "refuses")),
+        (EightByEight, "layers as declared", ("(3, 20, 20)", "takes (64,)", "from input_shape")),
+        (AlwaysStacked, "layers as declared", ("separate=True) gives", "separate=separate")),
+        (AlwaysSeparate, "layers as declared", ("separate=False) gives", "separate=separate")),
+        (Dropout, "forward is pure", ("forward draws at random", "functional.dropout(below)")),
+        (Remembering, "forward is pure", ("block 2 (Remembers) keeps 'below'", "trace")),
+        (RememberingInAList, "forward is pure", ("other logits for the same arrays",)),
+        (Wrong, "gradients", ("'weight' and 'bias' of block 1 (Halved)", "block 2 (Dense)")),
+        (SquaresBelow, "gradients", ("'weight' of block 2 (Squares)", "inherits neither")),
+        (CarriesTwice, "gradients", ("of block 3 (Dense)", "`adjoint` of block 4 (WrongBelow)")),
     ],
 )
 def test_a_network_that_is_not_what_it_says(network, check, words):
     found = run_check("network", check, make_subject(REGISTRY, network()))
+    assert len(found.complaints) == 1, found
     for word in words:
         assert word in found.said, found.said
+
+
+def test_a_network_that_draws_is_told_so_alone():
+    results = dict(run_checks("network", make_subject(REGISTRY, Dropout())))
+    failed = {name for name, found in results.items() if found.state == "failed"}
+    assert failed == {"forward is pure"}
+    passed = dict(run_checks("network", make_subject(REGISTRY, Built())))
+    assert {found.state for found in passed.values()} == {"passed"}, passed
 
 
 class BadImages(Dataset):

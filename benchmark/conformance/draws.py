@@ -16,7 +16,7 @@ class Undrawn(TorchDispatchMode):
 
     def __init__(self, sentence: str) -> None:
         """Take what is to be said of them; the line where it happens is added by who reports."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._sentence = sentence
 
     def __torch_dispatch__(

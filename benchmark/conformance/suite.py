@@ -14,9 +14,10 @@ from credbench.conformance.curves import (
     extremes_stay_finite,
     values,
 )
-from credbench.conformance.gradients import gradients_of_blocks, layers_as_declared
+from credbench.conformance.gradients import gradients_of_blocks
 from credbench.conformance.host import no_host_reads
 from credbench.conformance.images import can_be_learned, images_as_declared, same_every_time
+from credbench.conformance.layers import forward_is_pure, layers_as_declared
 from credbench.conformance.measures import angles_with_backprop, loss_falls, time_per_step
 from credbench.conformance.needs import derivative_declared
 from credbench.conformance.probe import ComplaintError
@@ -49,6 +50,7 @@ LEARNER: dict[str, Check] = {
 
 NETWORK: dict[str, Check] = {
     "layers as declared": layers_as_declared,
+    "forward is pure": forward_is_pure,
     "gradients": gradients_of_blocks,
     "replicas equal the single run": replicas_equal_single,
     "batches of any size": any_batch,
@@ -90,8 +92,8 @@ def run_check(kind: str, name: str, subject: Subject) -> Result:
         return Result([f"it raised {raised(error)}: {advice(kind, error)}"])
 
 
-_FIRST = ("shapes and types", "arguments unchanged", "layers as declared", "images as declared",
-          "values")  # fmt: skip
+_FIRST = ("shapes and types", "arguments unchanged", "layers as declared", "forward is pure",
+          "images as declared", "values")  # fmt: skip
 """What fails here makes other checks fail, with sentences that mislead: they are not made."""
 _KEPT = "nothing kept between steps"
 _AFTER = {
