@@ -28,8 +28,12 @@ class _Tests:
         import pytest
 
         from credbench.conformance.suite import run_check
+        from credbench.errors import RequestError
 
-        kind, subject = self._subject()
+        try:
+            kind, subject = self._subject()
+        except RequestError as error:
+            pytest.fail(str(error), pytrace=False)
         found = run_check(kind, name, subject)
         if found.complaints:
             pytest.fail("\n".join(found.complaints), pytrace=False)
@@ -51,6 +55,19 @@ class _Tests:
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
         """Return the kind, what is tested, and what it is tested on."""
         raise NotImplementedError
+
+    @classmethod
+    def _given(cls, attribute: str) -> str | type[Component]:
+        """Return what is tested; raises `RequestError` where the class does not say it."""
+        from credbench.errors import RequestError
+
+        given: str | type[Component] | None = getattr(cls, attribute, None)
+        if given is None:
+            raise RequestError(
+                f"{cls.__name__} does not say which {attribute} it tests: give it "
+                f"{attribute} = 'name', or a class"
+            )
+        return given
 
 
 class LearnerTests(_Tests):
@@ -115,7 +132,7 @@ class LearnerTests(_Tests):
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
         on = {"network": cls.network, "activation": cls.activation}
-        return "algorithm", cls.learner, on
+        return "algorithm", cls._given("learner"), on
 
 
 class NetworkTests(_Tests):
@@ -151,7 +168,7 @@ class NetworkTests(_Tests):
 
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
-        return "network", cls.network, {"activation": cls.activation}
+        return "network", cls._given("network"), {"activation": cls.activation}
 
 
 class ActivationTests(_Tests):
@@ -182,7 +199,7 @@ class ActivationTests(_Tests):
 
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
-        return "activation", cls.activation, {}
+        return "activation", cls._given("activation"), {}
 
 
 class DatasetTests(_Tests):
@@ -207,4 +224,4 @@ class DatasetTests(_Tests):
 
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
-        return "dataset", cls.dataset, {"data_dir": Path(cls.data_dir)}
+        return "dataset", cls._given("dataset"), {"data_dir": Path(cls.data_dir)}

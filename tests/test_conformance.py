@@ -618,6 +618,31 @@ def test_a_failed_check_fails_a_test():
         TestClimbs().test_loss_falls_on_digits()
 
 
+@pytest.mark.parametrize(
+    "tests, check, words",
+    [
+        (LearnerTests, "test_shapes_and_types", "which learner it tests: give it learner = 'name'"),
+        (NetworkTests, "test_gradients", "which network it tests: give it network = 'name'"),
+        (ActivationTests, "test_values", "which activation it tests: give it activation ="),
+        (DatasetTests, "test_images_as_declared", "which dataset it tests: give it dataset ="),
+    ],
+)
+def test_tests_of_nothing_fail_with_a_sentence(tests, check, words):
+    class TestNothing(tests):
+        pass
+
+    with pytest.raises(pytest.fail.Exception, match=f"TestNothing does not say {words}"):
+        getattr(TestNothing(), check)()
+
+
+def test_tests_of_what_is_not_there_fail_with_the_nearest_name():
+    class TestMisspelled(LearnerTests):
+        learner = "bakprop"
+
+    with pytest.raises(pytest.fail.Exception, match="did you mean 'backprop'"):
+        TestMisspelled().test_shapes_and_types()
+
+
 class Narrow(Mlp):
     name = "narrow"
 
@@ -833,6 +858,23 @@ class FromOne(BadImages):
         return super().spoil(x, y + 1)
 
 
+class Arrays(BadImages):
+    def spoil(self, x, y):
+        return Images(x[:60].numpy(), y[:60], x[60:].numpy(), list(y[60:]))
+
+
+class SeenBefore(BadImages):
+    def spoil(self, x, y):
+        return Images(x[:60], y[:60], x[50:60], y[50:60])
+
+
+class FewPatterns(BadImages):
+    """Images of which there are four, each of them many times."""
+
+    def spoil(self, x, y):
+        return super().spoil(x % 4, y)
+
+
 class Fewer(BadImages):
     def spoil(self, x, y):
         return Images(x[:50], y[:50], x[60:], y[60:])
@@ -853,6 +895,9 @@ class Meaningless(BadImages):
     "dataset, check, words",
     [
         (Floats, "images as declared", ("torch.float32", "give torch.uint8")),
+        (Arrays, "images as declared", ("train_x is a numpy ndarray", "torch.from_numpy(…)")),
+        (Arrays, "images as declared", ("test_y is a Python list", "torch.tensor(…)")),
+        (SeenBefore, "images as declared", ("10 of the 10 test images are training",)),
         (FromOne, "images as declared", ("labels go from 1 to 2", "classes from 0")),
         (Fewer, "images as declared", ("(50, 4, 4)", "(60, 4, 4)")),
         (Shuffled, "the same every time", ("loading twice gives other images",)),
@@ -863,6 +908,11 @@ def test_a_dataset_that_is_not_what_it_says(dataset, check, words):
     found = run_check("dataset", check, make_subject(REGISTRY, dataset()))
     for word in words:
         assert word in found.said, found.said
+
+
+def test_data_of_few_different_images_may_test_on_those():
+    found = run_check("dataset", "images as declared", make_subject(REGISTRY, FewPatterns()))
+    assert found.state == "passed", found
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ def images_as_declared(subject: Subject) -> Result:
     found: object = dataset.load(subject.data_dir)
     if not isinstance(found, Images):
         return Result([f"load returned a {type(found).__name__}: return credbench.Images(…)"])
+    held = [said for name, each in vars(found).items() for said in _held(name, each)]
+    if held:
+        return Result(held)
     train, test = dataset.examples
     said = [
         *_part(dataset, "training", found.train_x, found.train_y, train),
@@ -32,7 +35,35 @@ def images_as_declared(subject: Subject) -> Result:
             f"validation is {dataset.validation}: hold out at least one of the {train} training "
             "images, and leave some to train on"
         )
-    return Result(said, f"{train:,} and {test:,} images, {dataset.classes} classes")
+    note = f"{train:,} and {test:,} images, {dataset.classes} classes"
+    return Result(said or list(_shared(found)), note)
+
+
+def _held(name: str, given: object) -> Iterator[str]:
+    if isinstance(given, Tensor):
+        return
+    array = hasattr(given, "__array_interface__")
+    kind = f"{'numpy' if array else 'Python'} {type(given).__name__}"
+    yield f"{name} is a {kind}: give a tensor, torch.{'from_numpy' if array else 'tensor'}(…)"
+
+
+def _shared(found: Images) -> Iterator[str]:
+    """Yield a complaint where most test images are training images.
+
+    Data of few different images, such as patterns of bits, has no others to test on.
+    """
+    train, test = _hashes(found.train_x), _hashes(found.test_x)
+    known = set(train)
+    again = sum(each in known for each in test)
+    if 2 * again > len(test) and 2 * len(known) > len(train):
+        yield (
+            f"{again:,} of the {len(test):,} test images are training images too: cut test_x and "
+            "train_x from the data so that no image is in both"
+        )
+
+
+def _hashes(x: Tensor) -> list[int]:
+    return [hash(each.tobytes()) for each in x.numpy()]
 
 
 def _part(dataset: Dataset, part: str, x: Tensor, y: Tensor, n: int) -> Iterator[str]:
