@@ -40,7 +40,7 @@ def prepare(
         for line in told(dataset, found.broken, whole):
             note(line)
     if dataset.fitted:
-        images = found.images if files else dataset.load(data_dir)
+        images = found.images if files else _checked(dataset, data_dir)
         with _every_core():
             dataset.fit(split(dataset, images).train.x, cache)
 
@@ -54,10 +54,20 @@ def load(dataset: Dataset, data_dir: Path, limit_train: int | None = None) -> Sp
         return _listed(dataset, data_dir, limit_train)
     cache = Cache(data_dir)
     files = dataset.files(data_dir)
-    images: Images = decoded(dataset, files, cache).images if files else dataset.load(data_dir)
+    images = decoded(dataset, files, cache).images if files else _checked(dataset, data_dir)
     splits = split(dataset, images)
     preprocess = dataset.fit(splits.train.x, cache)
     return preprocess(limited(splits, limit_train))
+
+
+def _checked(dataset: Dataset, data_dir: Path) -> Images:
+    """Return the images of a dataset; raises `RequestError` for what it does not declare."""
+    from credbench.declared import contradictions
+
+    images = dataset.load(data_dir)
+    for said in contradictions(dataset, images):
+        raise RequestError(f"dataset {dataset.name!r}: {said}")
+    return images
 
 
 def _listed(dataset: Dataset, data_dir: Path, limit_train: int | None) -> Splits:

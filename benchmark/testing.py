@@ -28,8 +28,12 @@ class _Tests:
         import pytest
 
         from credbench.conformance.suite import run_check
+        from credbench.errors import RequestError
 
-        kind, subject = self._subject()
+        try:
+            kind, subject = self._subject()
+        except RequestError as error:
+            pytest.fail(str(error), pytrace=False)
         found = run_check(kind, name, subject)
         if found.complaints:
             pytest.fail("\n".join(found.complaints), pytrace=False)
@@ -52,6 +56,19 @@ class _Tests:
         """Return the kind, what is tested, and what it is tested on."""
         raise NotImplementedError
 
+    @classmethod
+    def _given(cls, attribute: str) -> str | type[Component]:
+        """Return what is tested; raises `RequestError` where the class does not say it."""
+        from credbench.errors import RequestError
+
+        given: str | type[Component] | None = getattr(cls, attribute, None)
+        if given is None:
+            raise RequestError(
+                f"{cls.__name__} does not say which {attribute} it tests: give it "
+                f"{attribute} = 'name', or a class"
+            )
+        return given
+
 
 class LearnerTests(_Tests):
     """Subclass it as `class TestMine(LearnerTests)` and say which learner is meant.
@@ -71,6 +88,10 @@ class LearnerTests(_Tests):
     def test_arguments_unchanged(self) -> None:
         """Nothing is changed in place."""
         self._check("arguments unchanged")
+
+    def test_derivative_as_declared(self) -> None:
+        """φ′ is used where that is declared."""
+        self._check("derivative as declared")
 
     def test_nothing_kept_between_steps(self) -> None:
         """The same step gives the same updates."""
@@ -111,7 +132,7 @@ class LearnerTests(_Tests):
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
         on = {"network": cls.network, "activation": cls.activation}
-        return "algorithm", cls.learner, on
+        return "algorithm", cls._given("learner"), on
 
 
 class NetworkTests(_Tests):
@@ -124,6 +145,10 @@ class NetworkTests(_Tests):
     def test_layers_as_declared(self) -> None:
         """It is built, and its layers have the shapes that it declares."""
         self._check("layers as declared")
+
+    def test_forward_is_pure(self) -> None:
+        """A forward pass draws nothing, and no block keeps anything of it."""
+        self._check("forward is pure")
 
     def test_gradients(self) -> None:
         """Its blocks carry errors as calculus has it."""
@@ -143,7 +168,7 @@ class NetworkTests(_Tests):
 
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
-        return "network", cls.network, {"activation": cls.activation}
+        return "network", cls._given("network"), {"activation": cls.activation}
 
 
 class ActivationTests(_Tests):
@@ -174,7 +199,7 @@ class ActivationTests(_Tests):
 
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
-        return "activation", cls.activation, {}
+        return "activation", cls._given("activation"), {}
 
 
 class DatasetTests(_Tests):
@@ -199,4 +224,4 @@ class DatasetTests(_Tests):
 
     @classmethod
     def _asked(cls) -> tuple[str, str | type[Component], dict[str, Any]]:
-        return "dataset", cls.dataset, {"data_dir": Path(cls.data_dir)}
+        return "dataset", cls._given("dataset"), {"data_dir": Path(cls.data_dir)}

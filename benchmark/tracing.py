@@ -40,11 +40,14 @@ def place(error: BaseException, package: str = "") -> str:
 
 
 def where(error: BaseException) -> str:
-    """Return an error's innermost own line with its text; empty where there is none."""
+    """Return an error's innermost own line with its text; empty where there is none.
+
+    Without a colon at its end, which would break the sentence that it stands in.
+    """
     found = own_line(error)
     if found is None:
         return ""
-    return f"{place(error)}: {linecache.getline(*found).strip()}"
+    return f"{place(error)}: {linecache.getline(*found).strip().removesuffix(':')}"
 
 
 def failed_import(error: BaseException, package: str = "") -> str:

@@ -1,7 +1,11 @@
 """The checks of components: ours pass them, and each catches what it is for."""
 
 import json
+import math
+import random
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +17,11 @@ from credbench import (
     Images,
     Learner,
     Network,
+    Search,
     Updates,
     parameter,
 )
+from credbench.activations import Tanh
 from credbench.algorithms.backprop import Backprop
 from credbench.algorithms.feedback_alignment import FeedbackAlignment
 from credbench.architectures.mlp import Mlp
@@ -23,6 +29,7 @@ from credbench.blocks import Dense
 from credbench.conformance.subject import make_subject
 from credbench.conformance.suite import CHECKS, run_check, run_checks
 from credbench.errors import RequestError
+from credbench.loading import load
 from credbench.testing import ActivationTests, DatasetTests, LearnerTests, NetworkTests
 from helpers import ALGORITHMS, REGISTRY
 
@@ -106,6 +113,37 @@ class Bad(Backprop):
 def scaled(made, factor):
     params = {name: factor * each for name, each in made.params.items()}
     return Updates(params, made.feedback, made.state, made.logits)
+
+
+class Undeclared(Backprop):
+    name = "undeclared"
+    capabilities = Capabilities()
+
+
+class UndeclaredSlope(Undeclared):
+    separate = True
+
+    def updates(self, step):
+        a = step.forward()
+        top = step.output_error(a)
+        below = top @ step.params[-1]["weight"] * step.net.slope(a, step.net.depth - 1)
+        return step.updates(a, {step.net.depth: top, step.net.depth - 1: below})
+
+
+class UndeclaredByAutograd(Undeclared):
+    separate = True
+
+    def updates(self, step):
+        a = step.forward()
+        leaves = {n: step.params[f.blocks[0] - 1][f.array] for n, f in step.net.leaves.items()}
+
+        def loss(leaves):
+            views = step.net.views({name: each[None] for name, each in leaves.items()})
+            logits = step.net.forward(views, step.x).logits
+            return -(step.targets * logits.log_softmax(-1)).sum(-1).mean()
+
+        found = torch.func.grad(loss)(leaves)
+        return Updates({name: each[None] for name, each in found.items()}, logits=a.logits)
 
 
 class ReturnsNothing(Bad):
@@ -257,6 +295,26 @@ class Draws(Bad):
         return scaled(made, 1 + torch.rand(()))
 
 
+class PythonDraws(Bad):
+    def spoil(self, step, made):
+        return scaled(made, 1 + random.random())
+
+
+@dataclass(frozen=True)
+class SetsItself(Bad):
+    count: int = parameter(0, help="steps")
+
+    def spoil(self, step, made):
+        self.count = self.count + 1
+        return made
+
+
+class GoesBackward(Bad):
+    def spoil(self, step, made):
+        made.logits.sum().backward()
+        return made
+
+
 class LooksAtShapes(Bad):
     """Right for one network, wrong for replicas: they see each other."""
 
@@ -308,8 +366,26 @@ class OwnDraws(FeedbackAlignment):
         (Raises, "shapes and types", ("KeyError", "test_conformance.py, line", "raise KeyError")),
         (InPlace, "arguments unchanged", ("step.params, 'weight.1'", "in place")),
         (WritesIntoItsStep, "arguments unchanged", ("writes into the mappings",)),
+        (Undeclared, "derivative as declared", ("needs_derivative=True", "chain_errors")),
+        (UndeclaredSlope, "derivative as declared", ("needs_derivative=True", "net.slope(a, step")),
+        (UndeclaredByAutograd, "derivative as declared", ("step.net.forward(views, step.x)",)),
         (Counts, "nothing kept between steps", ("gave two results", "return what has to be kept")),
-        (Draws, "nothing kept between steps", ("declare what is drawn at random with noise",)),
+        (PythonDraws, "nothing kept between steps", ("gave two results", "with noise")),
+        (
+            SetsItself,
+            "shapes and types",
+            ("keep it in state (init_state, returned", "self.count ="),
+        ),
+        (
+            GoesBackward,
+            "shapes and types",
+            ("net.chain_errors, or diff", "torch.func.grad", "autog"),
+        ),
+        (
+            Draws,
+            "nothing kept between steps",
+            ("draws at random of its own", "noise(net, phase)", "rand(())"),
+        ),
         (Sums, "mean over the batch", ("2 times as large", "make it a mean")),
         (Branches, "no reads to the host", ("test_conformance.py", "if made.logits.abs().max()")),
         (Reads, "no reads to the host", (".item()", "capturable=False")),
@@ -332,6 +408,7 @@ class OwnDraws(FeedbackAlignment):
 def test_each_check_catches_what_it_is_for(learner, check, words):
     found = run_check("algorithm", check, make_subject(REGISTRY, learner()))
     assert found.state == "failed", found
+    assert "::" not in found.said and ":;" not in found.said, found.said
     for word in words:
         assert word in found.said, found.said
 
@@ -345,7 +422,9 @@ def test_what_is_never_updated_is_told():
 def test_what_a_learner_declares_is_not_held_against_it():
     @dataclass(frozen=True)
     class Declared(Reads):
-        capabilities = Capabilities(capturable=False, vectorizable=False, deterministic=False)
+        capabilities = Capabilities(
+            needs_derivative=True, capturable=False, vectorizable=False, deterministic=False
+        )
 
     results = dict(run_checks("algorithm", make_subject(REGISTRY, Declared())))
     skipped = {name for name, found in results.items() if found.state == "skipped"}
@@ -353,12 +432,23 @@ def test_what_a_learner_declares_is_not_held_against_it():
     assert not [found.said for found in results.values() if found.state == "failed"]
 
 
+def test_a_need_that_is_declared_for_nothing_is_noted():
+    class Cautious(BadErrors):
+        capabilities = Capabilities(needs_derivative=True)
+
+    found = run_check("algorithm", "derivative as declared", make_subject(REGISTRY, Cautious()))
+    assert found.state == "passed" and "was not asked for" in found.note
+
+
 def test_after_a_first_failure_the_rest_is_not_made():
     results = dict(run_checks("algorithm", make_subject(REGISTRY, ReturnsNothing())))
-    assert [found.state for found in results.values()] == ["failed"] + ["skipped"] * 12
+    assert [found.state for found in results.values()] == ["failed"] + ["skipped"] * 13
 
 
-@pytest.mark.parametrize("learner, failed, unmade", [(InPlace, 1, 11), (OwnDraws, 1, 1)])
+@pytest.mark.parametrize(
+    "learner, failed, unmade",
+    [(InPlace, 1, 12), (OwnDraws, 1, 1), (Draws, 1, 5), (Counts, 1, 5)],
+)
 def test_what_would_fail_for_the_same_reason_is_not_made(learner, failed, unmade):
     results = list(dict(run_checks("algorithm", make_subject(REGISTRY, learner()))).values())
     assert [found.state for found in results].count("failed") == failed
@@ -428,6 +518,57 @@ class Overflows(Bent):
         return 4 * grown / (1 + grown).square()
 
 
+@dataclass(frozen=True)
+class Steep(Activation):
+    """tanh(slope · h), of which the author has forgotten what is no matter at slope 1."""
+
+    name = "steep"
+    slope: float = parameter(1.0, help="slope at 0", above=0)
+
+    def __call__(self, h):
+        return (self.slope * h).tanh()
+
+    def derivative(self, h, z):
+        return 1 - z * z
+
+
+@dataclass(frozen=True)
+class Searched(Steep):
+    slope: float = parameter(1.0, help="slope at 0", search=Search(0.5, 1.0))
+
+
+@dataclass(frozen=True)
+class ForgetsInDifference(Steep):
+    def derivative(self, h, z):
+        return self.slope * (1 - z * z)
+
+    def difference(self, h, z, t):
+        return Tanh().difference(h, h.tanh(), t)
+
+
+@dataclass(frozen=True)
+class Whole(Steep):
+    slope: int = parameter(1, help="slope at 0", minimum=1, maximum=2)
+
+
+@dataclass(frozen=True)
+class Bounded(Steep):
+    slope: float = parameter(1.0, help="slope at 0", maximum=1)
+
+
+class Noisy(Bent):
+    def __call__(self, h):
+        return h.tanh() + 0.1 * torch.randn_like(h)
+
+
+class Vanishes(Bent):
+    def __call__(self, h):
+        return 0 * h
+
+    def derivative(self, h, z):
+        return 0 * h
+
+
 @pytest.mark.parametrize(
     "activation, check, words",
     [
@@ -437,6 +578,13 @@ class Overflows(Bent):
         (Widened, "values", ("derivative(h, z) of torch.bfloat16 is torch.float32",)),
         (BranchesOnH, "values", ("needs values where there are none", "branch with torch.where")),
         (Slope, "derivative", ("where φ rises by", "return φ′(h), given z")),
+        (Slope, "derivative", ("at h = -0.01",)),
+        (Steep, "derivative", ("with slope=2.0, derivative(h, z) is 0.99", "φ rises by 1.9")),
+        (Searched, "derivative", ("with slope=0.5, derivative(h, z)",)),
+        (Whole, "derivative", ("with slope=2, derivative(h, z)",)),
+        (ForgetsInDifference, "difference", ("with slope=2.0, difference(h, z, t)",)),
+        (Noisy, "values", ("draws at random: give a function of h alone (test_conf", "randn_like")),
+        (Vanishes, "loss falls", ("neither vanish nor grow", "errors come back")),
         (OwnBackward, "derivative", ("is not error · derivative(h, z)",)),
         (OtherDifference, "difference", ("where φ(h) − φ(h − t) is", "or leave it out")),
         (Cancels, "difference", ("cancels: for t of about 1e-06", "double precision")),
@@ -448,6 +596,14 @@ def test_an_activation_that_is_not_what_it_says(activation, check, words):
     assert found.state == "failed", found
     for word in words:
         assert word in found.said, found.said
+    for word in ("noise(", "Capabilities", "step.", "optimizer"):
+        assert word not in found.said, found.said
+
+
+def test_a_parameter_is_not_tried_out_of_its_bounds():
+    assert (
+        run_check("activation", "derivative", make_subject(REGISTRY, Bounded())).state == "passed"
+    )
 
 
 def test_a_difference_that_nobody_wrote_is_as_good():
@@ -462,6 +618,31 @@ def test_a_failed_check_fails_a_test():
     TestClimbs().test_checkpoint()
     with pytest.raises(pytest.fail.Exception, match="sign of a gradient"):
         TestClimbs().test_loss_falls_on_digits()
+
+
+@pytest.mark.parametrize(
+    "tests, check, words",
+    [
+        (LearnerTests, "test_shapes_and_types", "which learner it tests: give it learner = 'name'"),
+        (NetworkTests, "test_gradients", "which network it tests: give it network = 'name'"),
+        (ActivationTests, "test_values", "which activation it tests: give it activation ="),
+        (DatasetTests, "test_images_as_declared", "which dataset it tests: give it dataset ="),
+    ],
+)
+def test_tests_of_nothing_fail_with_a_sentence(tests, check, words):
+    class TestNothing(tests):
+        pass
+
+    with pytest.raises(pytest.fail.Exception, match=f"TestNothing does not say {words}"):
+        getattr(TestNothing(), check)()
+
+
+def test_tests_of_what_is_not_there_fail_with_the_nearest_name():
+    class TestMisspelled(LearnerTests):
+        learner = "bakprop"
+
+    with pytest.raises(pytest.fail.Exception, match="did you mean 'backprop'"):
+        TestMisspelled().test_shapes_and_types()
 
 
 class Narrow(Mlp):
@@ -488,17 +669,169 @@ class Wrong(Mlp):
         return Network(blocks, activation, separate=separate)
 
 
+class Built(Mlp):
+    """Three dense blocks, with something wrong with them."""
+
+    name = "built"
+
+    def build(self, input_shape, classes, activation, *, separate=False):
+        widths = self.between(math.prod(input_shape), classes)
+        kinds = self.kinds()
+        blocks = [kind(*pair) for kind, pair in zip(kinds, pairwise(widths), strict=True)]
+        return Network(blocks, activation, separate=self.separates(separate))
+
+    @property
+    def widths(self):
+        return ()
+
+    def between(self, pixels, classes):
+        return (pixels, 16, 16, 16, classes)
+
+    def kinds(self):
+        return (Dense,) * 4
+
+    def separates(self, asked):
+        return asked
+
+
+class TenClasses(Built):
+    def between(self, pixels, classes):
+        return (pixels, 16, 16, 16, 10)
+
+
+class EightByEight(Built):
+    def between(self, pixels, classes):
+        return (64, 16, 16, 16, classes)
+
+
+class AlwaysStacked(Built):
+    def separates(self, asked):
+        return False
+
+
+class AlwaysSeparate(Built):
+    def separates(self, asked):
+        return True
+
+
+class LooksClassesUp(Built):
+    def between(self, pixels, classes):
+        return (pixels, 16, 16, 16, {10: 10}[classes])
+
+
+class Squares(Dense):
+    """A dense block whose forward pass is not the one that its products are of."""
+
+    def forward(self, arrays, below, earlier=None):
+        return super().forward(arrays, below.square())
+
+
+class WrongBelow(Dense):
+    def adjoint(self, arrays, below, error, earlier=None, feedback=None):
+        return 2 * (error @ arrays["weight"]), None
+
+
+class DropsOut(Dense):
+    def forward(self, arrays, below, earlier=None):
+        return super().forward(arrays, torch.nn.functional.dropout(below))
+
+
+class Remembers(Dense):
+    def forward(self, arrays, below, earlier=None):
+        self.below = below
+        return super().forward(arrays, below)
+
+
+class RemembersInAList(Dense):
+    passes = [0]  # noqa: RUF012 - this is what is wrong with it
+
+    def forward(self, arrays, below, earlier=None):
+        self.passes[0] += 1
+        return self.passes[0] * super().forward(arrays, below)
+
+
+class Branching(Dense):
+    def forward(self, arrays, below, earlier=None):
+        h = super().forward(arrays, below)
+        return h if h.sum() > -1e9 else 2 * h
+
+
+class BranchingNet(Built):
+    def kinds(self):
+        return (Dense, Dense, Branching, Dense)
+
+
+class NeedsTwoImages(Dense):
+    def forward(self, arrays, below, earlier=None):
+        return super().forward(arrays, below + 0 * below[1])
+
+
+class NeedsTwoNet(Built):
+    def kinds(self):
+        return (Dense, NeedsTwoImages, Dense, Dense)
+
+
+class SquaresBelow(Built):
+    def kinds(self):
+        return (Dense, Squares, Dense, Dense)
+
+
+class CarriesTwice(Built):
+    def kinds(self):
+        return (Dense, Dense, Dense, WrongBelow)
+
+
+class Dropout(Built):
+    def kinds(self):
+        return (Dense, Dense, DropsOut, Dense)
+
+
+class Remembering(Built):
+    def kinds(self):
+        return (Dense, Remembers, Dense, Dense)
+
+
+class RememberingInAList(Built):
+    def kinds(self):
+        return (Dense, RemembersInAList, Dense, Dense)
+
+
 @pytest.mark.parametrize(
     "network, check, words",
     [
         (Narrow, "layers as declared", ("widths says (1,)", "make them agree")),
-        (Wrong, "gradients", ("'weight.1'", "is not that of forward")),
+        (TenClasses, "layers as declared", ("of 3 classes, the last block gives (10,)", "(3,)")),
+        (LooksClassesUp, "layers as declared", ("of 3 classes, it raised KeyError", "refuses")),
+        (EightByEight, "layers as declared", ("(3, 20, 20)", "takes (64,)", "from input_shape")),
+        (AlwaysStacked, "layers as declared", ("separate=True) gives", "separate=separate")),
+        (AlwaysSeparate, "layers as declared", ("separate=False) gives", "separate=separate")),
+        (Dropout, "forward is pure", ("forward draws at random", "functional.dropout(below)")),
+        (Remembering, "forward is pure", ("block 2 (Remembers) keeps 'below'", "trace")),
+        (RememberingInAList, "forward is pure", ("other logits for the same arrays",)),
+        (Wrong, "gradients", ("'weight' and 'bias' of block 1 (Halved)", "block 2 (Dense)")),
+        (SquaresBelow, "gradients", ("'weight' of block 2 (Squares)", "inherits neither")),
+        (BranchingNet, "replicas equal the single run", ("branches on a value", "if h.sum()")),
+        (NeedsTwoNet, "batches of any size", ("of one image fail", "take sizes from what it")),
+        (CarriesTwice, "gradients", ("of block 3 (Dense)", "`adjoint` of block 4 (WrongBelow)")),
     ],
 )
 def test_a_network_that_is_not_what_it_says(network, check, words):
     found = run_check("network", check, make_subject(REGISTRY, network()))
+    assert found.complaints, found
+    if check != "batches of any size":
+        assert len(found.complaints) == 1, found
+    for word in ("noise(", "Capabilities", "step.", "optimizer"):
+        assert word not in found.said, found.said
     for word in words:
         assert word in found.said, found.said
+
+
+def test_a_network_that_draws_is_told_so_alone():
+    results = dict(run_checks("network", make_subject(REGISTRY, Dropout())))
+    failed = {name for name, found in results.items() if found.state == "failed"}
+    assert failed == {"forward is pure"}
+    passed = dict(run_checks("network", make_subject(REGISTRY, Built())))
+    assert {found.state for found in passed.values()} == {"passed"}, passed
 
 
 class BadImages(Dataset):
@@ -527,6 +860,23 @@ class FromOne(BadImages):
         return super().spoil(x, y + 1)
 
 
+class Arrays(BadImages):
+    def spoil(self, x, y):
+        return Images(x[:60].numpy(), y[:60], x[60:].numpy(), list(y[60:]))
+
+
+class SeenBefore(BadImages):
+    def spoil(self, x, y):
+        return Images(x[:60], y[:60], x[50:60], y[50:60])
+
+
+class FewPatterns(BadImages):
+    """Images of which there are four, each of them many times."""
+
+    def spoil(self, x, y):
+        return super().spoil(x % 4, y)
+
+
 class Fewer(BadImages):
     def spoil(self, x, y):
         return Images(x[:50], y[:50], x[60:], y[60:])
@@ -547,6 +897,9 @@ class Meaningless(BadImages):
     "dataset, check, words",
     [
         (Floats, "images as declared", ("torch.float32", "give torch.uint8")),
+        (Arrays, "images as declared", ("train_x is a numpy ndarray", "torch.from_numpy(…)")),
+        (Arrays, "images as declared", ("test_y is a Python list", "torch.tensor(…)")),
+        (SeenBefore, "images as declared", ("10 of the 10 test images are training",)),
         (FromOne, "images as declared", ("labels go from 1 to 2", "classes from 0")),
         (Fewer, "images as declared", ("(50, 4, 4)", "(60, 4, 4)")),
         (Shuffled, "the same every time", ("loading twice gives other images",)),
@@ -557,6 +910,17 @@ def test_a_dataset_that_is_not_what_it_says(dataset, check, words):
     found = run_check("dataset", check, make_subject(REGISTRY, dataset()))
     for word in words:
         assert word in found.said, found.said
+
+
+@pytest.mark.parametrize("dataset", [Floats, FromOne, Fewer])
+def test_a_run_is_refused_where_images_are_not_as_declared(dataset):
+    with pytest.raises(RequestError, match="dataset 'bad-images': the training"):
+        load(dataset(), Path())
+
+
+def test_data_of_few_different_images_may_test_on_those():
+    found = run_check("dataset", "images as declared", make_subject(REGISTRY, FewPatterns()))
+    assert found.state == "passed", found
 
 
 @dataclass(frozen=True)

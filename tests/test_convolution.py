@@ -428,7 +428,7 @@ def test_a_network_that_cannot_be_is_one_line(spec, message, credbench):
 
 
 def test_images_too_small_for_the_strides_are_refused():
-    with pytest.raises(RequestError, match="images of at least 17 pixels a side, these are 8x8"):
+    with pytest.raises(RequestError, match="images of at least 32 pixels a side, these are 8x8"):
         make("network", "vgg").build((8, 8), 10, make("activation", "relu"))
 
 
@@ -501,3 +501,16 @@ def test_feedback_that_mirrors_a_filter_is_reprojected_as_the_filter_is(name):
         for key in ("E1", "weight.2"):
             moved = (group.params | group.feedback)[key] - before[key]
             assert float(moved.norm()) == pytest.approx(0.5e-6, rel=0.1), key
+
+
+@pytest.mark.parametrize("name", ("conv", "local", "resnet", "pnn-resnet", "vgg"))
+def test_a_network_runs_on_images_of_every_size_that_it_does_not_refuse(name):
+    recipe = make("network", name)
+    taken = [side for side in (8, 17, 20, 28, 31, 32, 40) if not recipe.refuses((3, side, side))]
+    assert 32 in taken
+    for side in taken:
+        net = recipe.build((3, side, side), 10, make("activation", "relu"))
+        leaves = {k: (len(leaf.blocks), *leaf.shape) for k, leaf in net.leaves.items()}
+        params = {name: torch.empty(shape, device="meta") for name, shape in leaves.items()}
+        z = net.forward(net.views(params), torch.empty((2, 3, side, side), device="meta")).z
+        assert [tuple(z[k].shape[1:]) for k in net.hidden] == [net.shape(k) for k in net.hidden]

@@ -245,8 +245,8 @@ class Vgg(ConvolutionalArchitecture):
 
     @property
     def least_side(self) -> int:
-        """Five poolings halve the sides five times."""
-        return 17
+        """Five poolings halve the sides five times, each rounding down."""
+        return 32
 
     def blocks(self, shape: tuple[int, ...], classes: int) -> Iterator[Block]:
         """Return the stages and the output."""

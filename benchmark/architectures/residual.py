@@ -11,7 +11,7 @@ from credbench.architectures.convolutional import NORM_HELP, NORMS, Convolutiona
 from credbench.component import parameter
 
 if TYPE_CHECKING:
-    from credbench.blocks import Block
+    from credbench.blocks import Block, Shape
     from credbench.convolution import MapBlock
     from credbench.filters import Filter
 
@@ -208,6 +208,18 @@ class PerturbativeResNet(_Residual):
     def ordinary(self) -> ResNet:
         """The network of convolutions of the same depth, at its usual width."""
         return ResNet(depth=self.depth, stem=self.stem, norm=self.norm)
+
+    def refuses(self, input_shape: Shape) -> str:
+        """Return why there is no such network for inputs that are no images, or do not halve.
+
+        Pooling rounds down where the strided shortcut beside it rounds up.
+        """
+        wrong = super().refuses(input_shape)
+        unit = self.least_side
+        if wrong or not any(side % unit for side in input_shape[-2:]):
+            return wrong
+        sides = "x".join(map(str, input_shape))
+        return f"it takes images whose sides are multiples of {unit} pixels, these are {sides}"
 
     @property
     def _base(self) -> int:

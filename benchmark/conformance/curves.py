@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from credbench.activations import Activation
+from credbench.conformance.draws import undrawn
 from credbench.conformance.result import Result, raised
 from credbench.conformance.subject import Subject
+from credbench.conformance.variants import variants
 from credbench.conformance.vectorizing import vectorization_fails
 
 _SIZES = (1e-6, 1e-3, 0.1, 3.0)
@@ -22,11 +24,15 @@ _EXTREMES = (-1e30, -200.0, -50.0, 0.0, 50.0, 200.0, 1e30)
 def values(subject: Subject) -> Result:
     """Check that φ is elementwise, keeps types and arguments, and runs as replicas and on a GPU."""
     phi = subject.trial.activation
+    undrawn(_DRAWN, lambda: phi(_grid()))
     for call in _calls(phi):
         said = list(_values(*call))
         if said:  # the other methods are given φ(h)
             return Result(said)
     return Result()
+
+
+_DRAWN = "φ(h) draws at random: give a function of h alone"
 
 
 def _calls(phi: Activation) -> Iterator[tuple[str, Callable[..., Tensor], list[Tensor]]]:
@@ -57,7 +63,7 @@ def _values(called: str, call: Callable[..., Tensor], given: list[Tensor]) -> It
         if not _same(torch.func.vmap(call)(*given), found):
             yield f"{called} has other values under torch.func.vmap: give an elementwise function"
     except Exception as error:
-        yield f"{called} {vectorization_fails(error)}"
+        yield f"{called} {vectorization_fails('activation', error)}"
     try:
         call(*(each.to("meta") for each in given))
     except Exception as error:
@@ -72,47 +78,75 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def derivative(subject: Subject) -> Result:
-    """Check φ′ against differences of φ, away from kinks, and what is carried back through it."""
-    phi, h = subject.trial.activation, _grid().double()
+    """Check φ′ against differences of φ, away from kinks, and what is carried back through it.
+
+    It is taken at other values of the parameters too.
+    """
+    phi = subject.trial.activation
+    for clause, each in variants(phi):
+        said = list(_derivative(each))
+        if said:
+            return Result([clause + one for one in said])
+    surrogate = phi.surrogate
+    return Result(note=f"a surrogate stands in for φ′: {surrogate}" if surrogate else "")
+
+
+def _derivative(phi: Activation) -> Iterator[str]:
+    h = _grid().double()
     z, error = phi(h), _draws(1.0).double()
     found = phi.derivative(h, z)
-    said = []
     if not torch.allclose(phi.backward(h, z, error), error * found, rtol=1e-5, atol=1e-9):
-        said.append("backward(h, z, error) is not error · derivative(h, z): make them agree")
+        yield "backward(h, z, error) is not error · derivative(h, z): make them agree"
     if phi.surrogate:
-        return Result(said, f"a surrogate stands in for φ′: {phi.surrogate}")
+        return
     width = 1e-6
     above, below = ((phi(h + width) - z) / width, (z - phi(h - width)) / width)
     smooth = torch.isclose(above, below, rtol=1e-3, atol=1e-4)
     wrong = smooth & ~torch.isclose(found, (above + below) / 2, rtol=1e-3, atol=1e-4)
     if wrong.any():
-        k = int(wrong.int().argmax())
-        said.append(
+        k = _nearest(h, wrong)
+        yield (
             f"derivative(h, z) is {float(found[k]):.4g} at h = {float(h[k]):.4g}, where φ rises "
             f"by {float(above[k]):.4g}: return φ′(h), given z = φ(h), or say as `surrogate` what "
             "stands in for it"
         )
-    return Result(said)
+
+
+def _nearest(h: Tensor, wrong: Tensor) -> int:
+    """Return the place of the h nearest 0 among those where something is wrong."""
+    return int(h.abs().where(wrong, torch.inf).argmin())
 
 
 def difference(subject: Subject) -> Result:
-    """Check φ(h) − φ(h − t) in double precision, and what single precision leaves of it."""
+    """Check φ(h) − φ(h − t) in double precision, and what single precision leaves of it.
+
+    It is taken at other values of the parameters too.
+    """
     phi = subject.trial.activation
+    for clause, each in variants(phi):
+        said = _difference(each)
+        if said:
+            return Result([clause + said])
+    return Result(note="φ jumps: rounding may fall on either side" if phi.surrogate else "")
+
+
+def _difference(phi: Activation) -> str:
+    """Return what is wrong with an activation's differences; empty if nothing is."""
     h, t = _draws(4.0, seed=1).double(), _draws(3.0).double()
     found, expected = phi.difference(h, phi(h), t), phi(h) - phi(h - t)
     wrong = ~torch.isclose(found, expected, rtol=1e-6, atol=1e-9)
     if wrong.any():
-        k = int(wrong.int().argmax())
-        return Result([
+        k = _nearest(h, wrong)
+        return (
             f"difference(h, z, t) is {float(found[k]):.4g} at h = {float(h[k]):.4g} and "
             f"t = {float(t[k]):.4g}, where φ(h) − φ(h − t) is {float(expected[k]):.4g}: mend it, "
             "or leave it out"
-        ])  # fmt: skip
+        )
     if phi.surrogate:
-        return Result(note="φ jumps: rounding may fall on either side")
+        return ""
     off = {size: _off(phi, size) for size in _SIZES}
     bad = [size for size in _SIZES if off[size] > _ULPS]
-    return Result([_CANCELS.format(bad[0], off[bad[0]])] if bad else [])
+    return _CANCELS.format(bad[0], off[bad[0]]) if bad else ""
 
 
 _CANCELS = (

@@ -1,12 +1,12 @@
-"""Whether a network is built as it says, and its blocks' products are those of calculus."""
+"""Whether the blocks' products of a network are those of calculus."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Iterator
 
-from credbench.architectures import Architecture
-from credbench.conformance.probe import apart, probe
+import torch
+
+from credbench.conformance.probe import Probe, Tree, apart, probe
 from credbench.conformance.result import Result
 from credbench.conformance.subject import Subject
 from credbench.networks import Network
@@ -14,64 +14,56 @@ from credbench.networks import Network
 _CLOSE = 1e-3
 
 
-def layers_as_declared(subject: Subject) -> Result:
-    """Check that a network is built, and gives activities of the shapes that it declares."""
-    trial = subject.trial
-    made: object = trial.network.build(
-        trial.dataset.shape, trial.dataset.classes, trial.activation, separate=True
-    )
-    if not isinstance(made, Network):
-        return Result([f"build returned a {type(made).__name__}: return credbench.Network(…)"])
-    complaints = _declared(trial.network, made)
-    group = subject.group(subject.trials())
-    step = probe(group, group.learner.phases[0], trial.batch_size).step()
-    z = step.forward().z
-    for layer in range(made.depth + 1):
-        found, expected = tuple(z[layer].shape[1:]), tuple(made.shape(layer))
-        if found != expected:
-            complaints.append(
-                f"layer {layer} has the shape {found}, its block declares {expected}: mend "
-                "shape_out, or forward"
-            )
-    if tuple(made.shape(made.depth)) != (trial.dataset.classes,):
-        complaints.append(
-            f"the last block gives {tuple(made.shape(made.depth))}: let it give one logit a class, "
-            f"here ({trial.dataset.classes},)"
-        )
-    return Result(complaints, f"{made.count():,} parameters in {made.depth} blocks")
-
-
-def _declared(network: Architecture, made: Network) -> list[str]:
-    found = tuple(made.width(layer) for layer in made.hidden)
-    if network.widths and network.widths != found:
-        return [f"widths says {network.widths}, the hidden layers have {found}: make them agree"]
-    return []
-
-
 def gradients_of_blocks(subject: Subject) -> Result:
     """Check backprop through the blocks' own products against automatic differentiation."""
-    group = subject.group(subject.trials())
-    found = probe(group, group.learner.phases[0], subject.trial.batch_size)
-    mine = found.learn().params
-    with torch.enable_grad():
-        leaves = {k: v.detach().clone().requires_grad_() for k, v in found.params.items()}
-        logits = group.net.forward(group.net.views(leaves), found.batch["x"]).logits
-        loss = -(found.batch["targets"] * logits.log_softmax(-1)).sum(-1).mean()
-        grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    theirs: dict[str, Tensor | None] = dict(zip(leaves, grads, strict=True))
-    frozen = {k for k, leaf in group.net.leaves.items() if leaf.array in group.net.frozen(leaf)}
-    wrong = [
-        name
-        for name, each in mine.items()
-        if name not in frozen and (truth := theirs[name]) is not None
-        and apart(each, truth) > _CLOSE
-    ]  # fmt: skip
     if subject.trial.activation.surrogate:
         return Result(skipped="the activation's derivative is a surrogate")
-    return Result([_WRONG.format(name) for name in wrong])
+    group = subject.group(subject.trials())
+    found = probe(group, group.learner.phases[0], subject.trial.batch_size)
+    wrong = list(_wrong(found.net, found.learn().params, _truth(found)))
+    if not wrong:
+        return Result()
+    top = max(number for number, _ in wrong)
+    arrays = [array for number, array in wrong if number == top]
+    return Result([_told(found.net, top, arrays)])
+
+
+def _truth(found: Probe) -> Tree:
+    """Return the gradient of the loss by leaf; a leaf that forward does not read has none."""
+    with torch.enable_grad():
+        leaves = {k: v.detach().clone().requires_grad_() for k, v in found.params.items()}
+        logits = found.net.forward(found.net.views(leaves), found.batch["x"]).logits
+        loss = -(found.batch["targets"] * logits.log_softmax(-1)).sum(-1).mean()
+        grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    return {k: each for k, each in zip(leaves, grads, strict=True) if each is not None}
+
+
+def _wrong(net: Network, mine: Tree, truth: Tree) -> Iterator[tuple[int, str]]:
+    """Yield the blocks, by number, and their arrays whose gradients are not those of calculus."""
+    for name, each in mine.items():
+        leaf = net.leaves[name]
+        if name not in truth or leaf.array in net.frozen(leaf):
+            continue
+        for k, number in enumerate(leaf.blocks):
+            if apart(each[k], truth[name][k]) > _CLOSE:
+                yield number, leaf.array
+
+
+def _told(net: Network, number: int, arrays: list[str]) -> str:
+    """Return what to mend where this block's gradients are wrong and none above it are."""
+    block = net.blocks[number - 1]
+    names = " and ".join(map(repr, arrays))
+    above = [
+        f"block {k} ({type(net.blocks[k - 1]).__name__})"
+        for k in range(number + 1, net.depth + 1)
+        if number in (k - 1, net.blocks[k - 1].earlier)
+    ]
+    carried = f", or the `adjoint` of {' or '.join(above)}, which carries the error down to it"
+    return _WRONG.format(names, number, type(block).__name__, carried if above else "")
 
 
 _WRONG = (
-    "the gradient of {!r} is not that of forward: mend the block's gradients or adjoint, or leave "
-    "them to credbench.blocks.Block, which derives both"
+    "the gradient of {} of block {} ({}) is not that of forward, and errors go down from there: "
+    "mend the block's `gradient` (or `gradients`){}; a subclass that changes `forward` inherits "
+    "neither, and credbench.blocks.Block derives both"
 )

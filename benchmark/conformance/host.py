@@ -6,8 +6,9 @@ The step is taken with tensors that have shapes and no values: whatever asks for
 from __future__ import annotations
 
 from credbench.conformance.probe import Probe, probes
-from credbench.conformance.result import Result, raised, where
+from credbench.conformance.result import Result, raised
 from credbench.conformance.subject import Subject
+from credbench.tracing import where
 
 _READS = ("item()", "copy out of meta", "convert meta", "nonzero", "repeat_interleave")
 _OPERATORS = ("aten::equal", "aten::_unique", "aten::unique", "aten::bincount", "aten::histc")

@@ -10,6 +10,7 @@ from torch import Tensor
 from credbench.conformance.measures import learned
 from credbench.conformance.result import Result
 from credbench.conformance.subject import Subject
+from credbench.declared import contradictions
 from credbench.images import Dataset, Images, Splits
 from credbench.loading import load
 
@@ -20,40 +21,38 @@ def images_as_declared(subject: Subject) -> Result:
     if dataset.files(subject.data_dir) is not None:  # decoded by the engine, checked by it
         return Result(note="read from class folders")
     found: object = dataset.load(subject.data_dir)
-    if not isinstance(found, Images):
-        return Result([f"load returned a {type(found).__name__}: return credbench.Images(…)"])
+    said = list(contradictions(dataset, found))
+    if not said and isinstance(found, Images):
+        said = [*_left_out(dataset, found), *_shared(found)]
     train, test = dataset.examples
-    said = [
-        *_part(dataset, "training", found.train_x, found.train_y, train),
-        *_part(dataset, "test", found.test_x, found.test_y, test),
-    ]
-    if not 0 < dataset.validation < train:
-        said.append(
-            f"validation is {dataset.validation}: hold out at least one of the {train} training "
-            "images, and leave some to train on"
-        )
     return Result(said, f"{train:,} and {test:,} images, {dataset.classes} classes")
 
 
-def _part(dataset: Dataset, part: str, x: Tensor, y: Tensor, n: int) -> Iterator[str]:
-    if tuple(x.shape) != (n, *dataset.shape):
+def _left_out(dataset: Dataset, found: Images) -> Iterator[str]:
+    for part, y in (("training", found.train_y), ("test", found.test_y)):
+        if len(set(y.tolist())) < dataset.classes <= len(y):
+            yield (
+                f"the {part} images leave out a class: take some of each, or shuffle before the cut"
+            )
+
+
+def _shared(found: Images) -> Iterator[str]:
+    """Yield a complaint where most test images are training images.
+
+    Data of few different images, such as patterns of bits, has no others to test on.
+    """
+    train, test = _hashes(found.train_x), _hashes(found.test_x)
+    known = set(train)
+    again = sum(each in known for each in test)
+    if 2 * again > len(test) and 2 * len(known) > len(train):
         yield (
-            f"the {part} images have the shape {tuple(x.shape)}: `examples` and `shape` declare "
-            f"{(n, *dataset.shape)}; make them agree"
+            f"{again:,} of the {len(test):,} test images are training images too: cut test_x and "
+            "train_x from the data so that no image is in both"
         )
-    if x.dtype != torch.uint8:
-        yield f"the {part} images are {x.dtype}: give torch.uint8, and the full pixel as `peak`"
-    if y.dtype != torch.int64 or tuple(y.shape) != (len(x),):
-        yield f"the {part} labels are {y.dtype} {tuple(y.shape)}: give one torch.int64 an image"
-    elif len(y) and not (int(y.min()) >= 0 and int(y.max()) < dataset.classes):
-        yield (
-            f"the {part} labels go from {int(y.min())} to {int(y.max())}: number the "
-            f"{dataset.classes} classes from 0"
-        )
-    elif len(set(y.tolist())) < dataset.classes <= len(y):
-        yield f"the {part} images leave out a class: take some of each, or shuffle before the cut"
-    if len(x) and float(x.max()) > dataset.peak:
-        yield f"a pixel of the {part} images is {float(x.max()):g}: declare `peak` as the largest"
+
+
+def _hashes(x: Tensor) -> list[int]:
+    return [hash(each.tobytes()) for each in x.numpy()]
 
 
 def same_every_time(subject: Subject) -> Result:

@@ -60,6 +60,9 @@ def learned(subject: Subject) -> Learned:
 def loss_falls(subject: Subject) -> Result:
     """Check that a few epochs on digits lower the loss on digits held out."""
     found = learned(subject)
+    if subject.kind != "algorithm":
+        well = found.outcome.status == "done" and found.falls
+        return Result([] if well else [_UNTRAINED.format(found.told)], found.told)
     if found.outcome.status == "diverged":
         return Result([_DIVERGED.format(found.outcome.epoch, found.told)])
     if found.falls:
@@ -70,6 +73,10 @@ def loss_falls(subject: Subject) -> Result:
     )
 
 
+_UNTRAINED = (
+    "backprop's loss went {}: check that values neither vanish nor grow from layer to layer, and "
+    "that errors come back through them"
+)
 _DIVERGED = (
     "training diverged in epoch {}, {}: check that updates have the sign and the "
     "batch-mean scale of a gradient, or declare a default_optimizer"

@@ -27,11 +27,13 @@ def replicas_equal_single(subject: Subject) -> Result:
     try:
         together.train_epoch(1)
     except Exception as error:
-        return Result([vectorization_fails(error) + _OR])
-    return Result(list(dict.fromkeys(_differences(subject, together))))
+        declares = _OR if subject.kind == "algorithm" else ""
+        return Result([vectorization_fails(subject.kind, error) + declares])
+    tensors = "the step's own tensors" if subject.kind == "algorithm" else "what it is given"
+    return Result(list(dict.fromkeys(_differences(subject, together, tensors))))
 
 
-def _differences(subject: Subject, together: Group) -> Iterator[str]:
+def _differences(subject: Subject, together: Group, tensors: str) -> Iterator[str]:
     size = subject.trial.batch_size
     logits = together.predict("validation", together.weights())
     for k, trial in enumerate(subject.trials(seeds=2)):
@@ -42,10 +44,10 @@ def _differences(subject: Subject, together: Group) -> Iterator[str]:
             theirs = parts(alone.program(phase, size).updates_at(0))
             for name, each in theirs.items():
                 if apart(mine[name][k], each) > _CLOSE:
-                    yield _OTHER.format(name, 100 * apart(mine[name][k], each))
+                    yield _OTHER.format(name, 100 * apart(mine[name][k], each), tensors)
         expected = alone.predict("validation", alone.weights())
         if apart(logits[k], expected) > _CLOSE:
-            yield _OTHER.format("the prediction", 100 * apart(logits[k], expected))
+            yield _OTHER.format("the prediction", 100 * apart(logits[k], expected), tensors)
 
 
 def _copy(together: Group, k: int, alone: Group) -> None:
@@ -59,7 +61,7 @@ def _copy(together: Group, k: int, alone: Group) -> None:
 
 _OR = "; or declare Capabilities(vectorizable=False)"
 _OTHER = (
-    "{} is not what a trial alone gets ({:.2g} % apart): compute it from the step's own tensors, "
+    "{} is not what a trial alone gets ({:.2g} % apart): compute it from {}, "
     "counting dimensions from the end"
 )
 

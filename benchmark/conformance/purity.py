@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from credbench.conformance.draws import undrawn
 from credbench.conformance.probe import Probe, apart, parts, probes
 from credbench.conformance.result import Result
 from credbench.conformance.subject import Subject
@@ -40,11 +41,18 @@ def nothing_kept(subject: Subject) -> Result:
         first, second = parts(probe.learn()), parts(probe.learn())
         same = first.keys() == second.keys()
         if not same or any(not torch.equal(first[k], second[k]) for k in first):
+            undrawn(_DRAWN, probe.learn)
             complaints.append(
                 f"the same step, taken twice in phase {probe.phase!r}, gave two results: return "
                 "what has to be kept as state, and declare what is drawn at random with noise"
             )
     return Result(complaints)
+
+
+_DRAWN = (
+    "updates draws at random of its own: declare the draws with noise(net, phase), which come with "
+    "the seed, and take them from step.noise"
+)
 
 
 def mean_of_the_batch(subject: Subject) -> Result:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from credbench.tracing import last_line
-from credbench.tracing import where as where
+from credbench.tracing import last_line, where
 
 
 @dataclass(frozen=True)
@@ -35,5 +34,5 @@ class Result:
 
 def raised(error: BaseException) -> str:
     """Return an error in a line, with the place in the plugin that it comes from."""
-    place = where(error)
-    return f"{last_line(error)} ({place})" if place else last_line(error)
+    at = where(error)
+    return f"{last_line(error)} ({at})" if at else last_line(error)

@@ -23,12 +23,13 @@ _UNUSUAL = {"of one image": (1, 3), "larger than the data": (64, 5), "that leave
 def any_batch(subject: Subject) -> Result:
     """Check batches of one, a last short one, and one that the data does not fill."""
     complaints = []
+    x = "step.x" if subject.kind == "algorithm" else "what it is given"
     for what, (size, images) in _UNUSUAL.items():
         group = subject.group(subject.trials(images, batch_size=size))
         try:
             group.train_epoch(1)
         except Exception as error:
-            complaints.append(f"batches {what} fail: {raised(error)}; take sizes from step.x")
+            complaints.append(f"batches {what} fail: {raised(error)}; take sizes from {x}")
             continue
         trees = group.weights().trees()
         if not all(each.isfinite().all() for tree in trees for each in tree.values()):

@@ -44,6 +44,8 @@ class Subject:
     trial: Trial
     reference: Learner
     data_dir: Path = Path()
+    kind: str = "algorithm"
+    """Of what is checked, whose author is to be told what to change."""
 
     @property
     def learner(self) -> Learner:
@@ -114,7 +116,7 @@ def make_subject(
             f"{trial.algorithm.name} on {where}: {trial.refusal}; give --network or --activation "
             "one that it is defined on"
         )
-    return Subject(trial, cast("Learner", learner), data_dir)
+    return Subject(trial, cast("Learner", learner), data_dir, given.kind)
 
 
 def _images_for(registry: Registry, network: Architecture) -> Dataset:
