@@ -606,6 +606,12 @@ def test_a_parameter_is_not_tried_out_of_its_bounds():
     )
 
 
+def test_a_wrong_derivative_is_not_told_again_by_training():
+    results = dict(run_checks("activation", make_subject(REGISTRY, Slope())))
+    assert results["derivative"].state == "failed"
+    assert results["loss falls"].said == "not made: it needs 'derivative'"
+
+
 def test_a_difference_that_nobody_wrote_is_as_good():
     results = dict(run_checks("activation", make_subject(REGISTRY, Bent())))
     assert {found.state for found in results.values()} == {"passed"}, results

@@ -103,6 +103,7 @@ _AFTER = {
     "captured equals eager": (_KEPT, "no reads to the host"),
     "seeds reproduce": (_KEPT,),
     "checkpoint": (_KEPT, "seeds reproduce"),
+    "loss falls": ("derivative", "gradients"),
 }
 """What each would only fail for again."""
 
