@@ -777,6 +777,41 @@ class NeedsTwoNet(Built):
         return (Dense, NeedsTwoImages, Dense, Dense)
 
 
+class DeclaresAnother(Built):
+    """Its second block gives twice the units that it declares, and the third takes half."""
+
+    def kinds(self):
+        return (Dense, Widens, Narrows, Dense)
+
+
+class Widens(Dense):
+    def forward(self, arrays, below, earlier=None):
+        return super().forward(arrays, below).repeat(1, 2)
+
+
+class Narrows(Dense):
+    def forward(self, arrays, below, earlier=None):
+        return super().forward(arrays, below[:, ::2])
+
+
+class NoNetwork(Built):
+    def build(self, input_shape, classes, activation, *, separate=False):
+        return [Dense(64, classes)]
+
+
+class GreyAlone(Built):
+    """Builds for any images, and fails on coloured ones."""
+
+    def kinds(self):
+        return (Grey, Dense, Dense, Dense)
+
+
+class Grey(Dense):
+    def forward(self, arrays, below, earlier=None):
+        side = math.isqrt(below.shape[1])
+        return super().forward(arrays, below.view(-1, side, side).flatten(1))
+
+
 class SquaresBelow(Built):
     def kinds(self):
         return (Dense, Squares, Dense, Dense)
@@ -806,9 +841,12 @@ class RememberingInAList(Built):
     "network, check, words",
     [
         (Narrow, "layers as declared", ("widths says (1,)", "make them agree")),
-        (TenClasses, "layers as declared", ("of 3 classes, the last block gives (10,)", "(3,)")),
-        (LooksClassesUp, "layers as declared", ("of 3 classes, it raised KeyError", "refuses")),
-        (EightByEight, "layers as declared", ("(3, 20, 20)", "takes (64,)", "from input_shape")),
+        (DeclaresAnother, "layers as declared", ("layer 2 has the shape (32,)", "declares (16,)")),
+        (NoNetwork, "layers as declared", ("build returned a list", "mend its build")),
+        (GreyAlone, "layers as declared", ("for images (3, 20, 20)", "it raised Runtime")),
+        (TenClasses, "layers as declared", ("block 4, the last, gives (10,), ", "(3,)")),
+        (LooksClassesUp, "layers as declared", ("and 3 classes: KeyError: 3", "`refuses`")),
+        (EightByEight, "layers as declared", ("(3, 20, 20)", "block 1 takes (64,)")),
         (AlwaysStacked, "layers as declared", ("separate=True) gives", "separate=separate")),
         (AlwaysSeparate, "layers as declared", ("separate=False) gives", "separate=separate")),
         (Dropout, "forward is pure", ("forward draws at random", "functional.dropout(below)")),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from credbench.blocks import Arrays, Block, Shape
+from credbench.building import built
 from credbench.conformance.draws import undrawn
 from credbench.conformance.result import Result, raised
 from credbench.conformance.subject import Subject
+from credbench.errors import RequestError
 from credbench.networks import Network
 from credbench.randomness import generator
 
@@ -29,17 +30,18 @@ def layers_as_declared(subject: Subject) -> Result:
     It is built for the dataset, for another number of classes, and for other images.
     """
     shape, classes = _form(subject)
-    made: object = _build(subject, shape, classes)
-    if not isinstance(made, Network):
-        return Result([f"build returned a {type(made).__name__}: return credbench.Network(…)"])
+    try:
+        made = _build(subject, shape, classes)
+    except RequestError as error:
+        return Result([str(error)])
     note = f"{made.count():,} parameters in {made.depth} blocks"
-    complaints = [*_declared(subject, made), *_stacked(subject), *_shapes(subject, shape, classes)]
-    if complaints:
-        return Result(complaints, note)
-    others = [(shape, next(n for n in _CLASSES if n != classes))]
+    said = [*_declared(subject, made), *_stacked(subject), *_shapes(subject, made, shape)]
+    if said:
+        return Result(said, note)
     refuses = subject.trial.network.refuses
+    others = [(shape, next(n for n in _CLASSES if n != classes))]
     others += [(other, classes) for other in _SHAPES if other != shape and not refuses(other)][:1]
-    return Result([said for form in others for said in _elsewhere(subject, *form)], note)
+    return Result([each for form in others for each in _elsewhere(subject, *form)], note)
 
 
 def _form(subject: Subject) -> tuple[Shape, int]:
@@ -48,7 +50,7 @@ def _form(subject: Subject) -> tuple[Shape, int]:
 
 def _build(subject: Subject, shape: Shape, classes: int, separate: bool = True) -> Network:
     trial = subject.trial
-    return trial.network.build(shape, classes, trial.activation, separate=separate)
+    return built(trial.network, shape, classes, trial.activation, separate=separate)
 
 
 def _declared(subject: Subject, made: Network) -> Iterator[str]:
@@ -74,31 +76,21 @@ def _elsewhere(subject: Subject, shape: Shape, classes: int) -> Iterator[str]:
     """Yield what is wrong with the network for other images, or another number of classes."""
     form = f"for images {shape} of {classes} classes"
     try:
-        for said in _shapes(subject, shape, classes):
+        for said in _shapes(subject, _build(subject, shape, classes), shape):
             yield f"{form}, {said}"
+    except RequestError as error:
+        yield f"{error}: {_TAKE}"
     except Exception as error:
-        yield (
-            f"{form}, it raised {raised(error)}: take the widths from input_shape and classes, or "
-            "say in `refuses` which images it does not take"
-        )
+        yield f"{form}, it raised {raised(error)}: {_TAKE}"
 
 
-def _shapes(subject: Subject, shape: Shape, classes: int) -> Iterator[str]:
-    """Yield what is wrong with the shapes of the activities."""
-    made = _build(subject, shape, classes)
-    entering, leaving = tuple(made.shape(0)), tuple(made.shape(made.depth))
-    if prod(entering) != prod(shape):
-        yield (
-            f"the first block takes {entering}, which {shape} does not fill: take its width from "
-            "input_shape"
-        )
-        return
-    if leaving != (classes,):
-        yield (
-            f"the last block gives {leaving}: let it give one logit a class, here ({classes},), "
-            "by the argument `classes`"
-        )
-        return
+_TAKE = (
+    "take widths from input_shape and classes, or say in `refuses` which images it does not take"
+)
+
+
+def _shapes(subject: Subject, made: Network, shape: Shape) -> Iterator[str]:
+    """Yield what is wrong with the shapes of the activities of images of a shape."""
     z = made.forward(*_given(subject, made, shape)).z
     for layer in range(made.depth + 1):
         found, expected = tuple(z[layer].shape[1:]), tuple(made.shape(layer))
