@@ -737,6 +737,13 @@ class WrongBelow(Dense):
         return 2 * (error @ arrays["weight"]), None
 
 
+class NoBias(Dense):
+    """A dense block that does not add its bias, and changes it all the same."""
+
+    def forward(self, arrays, below, earlier=None):
+        return below @ arrays["weight"].T
+
+
 class DropsOut(Dense):
     def forward(self, arrays, below, earlier=None):
         return super().forward(arrays, torch.nn.functional.dropout(below))
@@ -812,6 +819,11 @@ class Grey(Dense):
         return super().forward(arrays, below.view(-1, side, side).flatten(1))
 
 
+class UnreadBias(Built):
+    def kinds(self):
+        return (Dense, Dense, NoBias, Dense)
+
+
 class SquaresBelow(Built):
     def kinds(self):
         return (Dense, Squares, Dense, Dense)
@@ -856,6 +868,7 @@ class RememberingInAList(Built):
         (SquaresBelow, "gradients", ("'weight' of block 2 (Squares)", "inherits neither")),
         (BranchingNet, "replicas equal the single run", ("branches on a value", "if h.sum()")),
         (NeedsTwoNet, "batches of any size", ("of one image fail", "take sizes from what it")),
+        (UnreadBias, "gradients", ("the gradient of 'bias' of block 3 (NoBias)",)),
         (CarriesTwice, "gradients", ("of block 3 (Dense)", "`adjoint` of block 4 (WrongBelow)")),
     ],
 )

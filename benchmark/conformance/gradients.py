@@ -29,20 +29,20 @@ def gradients_of_blocks(subject: Subject) -> Result:
 
 
 def _truth(found: Probe) -> Tree:
-    """Return the gradient of the loss by leaf; a leaf that forward does not read has none."""
+    """Return the gradient of the loss by leaf; that of one that forward does not read is 0."""
     with torch.enable_grad():
         leaves = {k: v.detach().clone().requires_grad_() for k, v in found.params.items()}
         logits = found.net.forward(found.net.views(leaves), found.batch["x"]).logits
         loss = -(found.batch["targets"] * logits.log_softmax(-1)).sum(-1).mean()
-        grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    return {k: each for k, each in zip(leaves, grads, strict=True) if each is not None}
+        grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    return dict(zip(leaves, grads, strict=True))
 
 
 def _wrong(net: Network, mine: Tree, truth: Tree) -> Iterator[tuple[int, str]]:
     """Yield the blocks, by number, and their arrays whose gradients are not those of calculus."""
     for name, each in mine.items():
         leaf = net.leaves[name]
-        if name not in truth or leaf.array in net.frozen(leaf):
+        if leaf.array in net.frozen(leaf):
             continue
         for k, number in enumerate(leaf.blocks):
             if apart(each[k], truth[name][k]) > _CLOSE:
