@@ -514,3 +514,20 @@ def test_a_network_runs_on_images_of_every_size_that_it_does_not_refuse(name):
         params = {name: torch.empty(shape, device="meta") for name, shape in leaves.items()}
         z = net.forward(net.views(params), torch.empty((2, 3, side, side), device="meta")).z
         assert [tuple(z[k].shape[1:]) for k in net.hidden] == [net.shape(k) for k in net.hidden]
+
+
+@pytest.mark.parametrize("channels", (4, 8, 12, 16))
+def test_a_strided_channel_product_keeps_to_its_memory(channels):
+    """torch's own ends the process below 16 channels, on maps as large as these."""
+    layer = Convolution((channels, 56, 56), 8, size=1, stride=2)
+    torch.manual_seed(0)
+    below = torch.randn(16, channels, 56, 56).contiguous(memory_format=torch.channels_last)
+    error = torch.randn(16, 8, 28, 28).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(layer.weight)
+    read = below[:, :, ::2, ::2].double()
+    expected = torch.einsum("noyx,niyx->oi", error.double(), read)[..., None, None]
+    for _ in range(5):
+        found = layer.push(weight, below, error)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-3)
+    maps = torch.einsum("oi,niyx->noyx", weight.double()[..., 0, 0], read)
+    torch.testing.assert_close(layer.apply(weight, below).double(), maps, rtol=1e-4, atol=1e-4)

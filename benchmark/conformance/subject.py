@@ -126,5 +126,5 @@ def _images_for(registry: Registry, network: Architecture) -> Dataset:
     if not network.refuses(digits.shape):
         return digits
     shape, classes = network.usual
-    form = f"synthetic[shape={'x'.join(map(str, shape))},classes={classes},images=400]"
+    form = f"synthetic[shape={'x'.join(map(str, shape))},classes={min(classes, 10)},images=400]"
     return cast("Dataset", registry.axis("dataset", form)[0])
