@@ -125,8 +125,8 @@ class Convolution(Filter):
     def _thinned(self, entered: Tensor) -> tuple[Tensor, int]:
         """Return what a convolution reads of its input, and the stride that is left to take.
 
-        On CPU torch's product at a strided 1x1 weight writes past its memory (2.15, channels
-        last) where there are fewer than 16 channels: there the stride is taken beforehand.
+        On CPU the product at a strided 1x1 weight writes past its memory where there are fewer
+        than 16 channels (uxlfoundation/oneDNN#6035): there the stride is taken beforehand.
         """
         narrow = self.shape_in[0] < 16 and entered.device.type == "cpu"
         if self.size > 1 or self.stride == 1 or not narrow:
