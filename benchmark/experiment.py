@@ -251,7 +251,7 @@ def _trials(
     for dataset, batch in itertools.product(axes[0], axes[4]):
         _check_batch(dataset, batch, limit)
     for dataset, network, activation, init, batch, clip, algorithm in itertools.product(*axes):
-        for optimizer in optimizers or [_own_optimizer(registry, algorithm)]:
+        for optimizer in optimizers or [own_optimizer(registry, algorithm)]:
             for seed in seeds:
                 yield Trial(
                     algorithm, dataset, activation, network, cast(Optimizer, optimizer), init,
@@ -293,11 +293,16 @@ def _check_batch(dataset: Dataset, batch: int, limit: int | None) -> None:
         )
 
 
-def _own_optimizer(registry: Registry, algorithm: Learner) -> Component:
-    """Return the optimizer that an algorithm declares, or the usual one."""
+def own_optimizer(
+    registry: Registry, algorithm: Learner, usual: str = DEFAULT_OPTIMIZER
+) -> Component:
+    """Return the optimizer that an algorithm declares, or the usual one.
+
+    Raises `RequestError`, naming the algorithm's file, for one that is not known.
+    """
     declared = algorithm.default_optimizer
     try:
-        return registry.axis("optimizer", declared or DEFAULT_OPTIMIZER)[0]
+        return registry.axis("optimizer", declared or usual)[0]
     except RequestError as error:
         if not declared:
             raise

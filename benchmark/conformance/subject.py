@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from credbench.errors import RequestError
-from credbench.experiment import Trial
+from credbench.experiment import Trial, own_optimizer
 from credbench.group import Group
 from credbench.images import Dataset, Splits, limited
 from credbench.loading import load, prepare
@@ -105,7 +105,7 @@ def make_subject(
     if data.streamed:
         raise RequestError(f"dataset {data.name!r} is streamed from disk: it cannot be checked")
     prepare(data, data_dir)
-    rule = registry.axis("optimizer", made["algorithm"].default_optimizer or _OPTIMIZER)[0]
+    rule = own_optimizer(registry, made["algorithm"], _OPTIMIZER)
     trial = Trial(
         made["algorithm"], data, made["activation"], made["network"], cast("Optimizer", rule),
         made["initializer"], BATCH, 1, None, IMAGES, 0,
