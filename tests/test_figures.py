@@ -1,10 +1,15 @@
 """Figures: what they are drawn against, and that what they say fits on them."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from trials import record
 
 from credbench.experiment import setting_of
+from credbench.report import confusions
 from credbench.report.clock import clock
+from credbench.report.confusions import _matrix
 from credbench.report.figures import headline
 
 
@@ -50,7 +55,33 @@ def test_titles_stay_on_the_page(width):
     plt.close(figure)
 
 
-def test_only_curves_are_drawn_against_seconds(credbench):
+def test_only_curves_are_drawn_against_seconds(credbench, tmp_path):
     credbench("run", "-a", "dfa", "-e", "1", "-s", "1", "--no-timing", "--name", "a")
     said = credbench("plot", "a", "--measure", "confusion", "--against", "seconds", code=2).stderr
     assert "only curves have it" in said
+    drawn = credbench("plot", "a", "--measure", "confusion").stdout.split()
+    assert [Path(path).name for path in drawn] == ["confusion.png", "confusion.pdf"]
+    assert all((tmp_path / path).stat().st_size > 5000 for path in drawn)
+
+
+def test_cells_of_a_matrix_say_which_share_of_a_class_they_hold():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots()
+    _matrix(axes, np.array([[6.0, 2.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 999.0]]))
+    told = {text.get_position(): (text.get_text(), text.get_color()) for text in axes.texts}
+    assert told == {(0, 0): ("75", "white"), (1, 0): ("25", "black"), (2, 2): ("100", "white")}
+    assert axes.images[0].get_array()[2, 0] == pytest.approx(0.1)  # shaded, too small for a number
+    plt.close(figure)
+
+
+def test_more_matrices_than_fit_are_counted(tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(confusions, "headline", lambda figure, title: titles.append(title))
+    found = [{"label": str(k), "n": 3, "counts": [[1, 0], [0, 1]]} for k in range(26)]
+    confusions.plot_confusions(found, [tmp_path / "a.png"], "Digits")
+    confusions.plot_confusions(found[:2], [tmp_path / "b.png"], "Digits")
+    assert titles == ["Digits (2 more are not shown)", "Digits"]
