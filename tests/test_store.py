@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -241,9 +243,22 @@ def test_experiments_are_folders_with_trials(tmp_path):
     assert experiments(tmp_path) == ["mine"]
 
 
-def test_a_read_only_folder_is_a_wrong_request(tmp_path):
-    if os.geteuid() == 0:
-        pytest.skip("root writes anywhere")
-    tmp_path.chmod(0o500)
-    with pytest.raises(RequestError, match="cannot be written"):
-        Store(tmp_path, "one").check_writable()
+@pytest.fixture
+def read_only(tmp_path):
+    """A folder that one may read, as someone whom it stops: root writes anywhere."""
+    root = os.geteuid() == 0
+    folder = Path(tempfile.mkdtemp(dir=None if root else tmp_path))  # which others may enter
+    folder.chmod(0o555)
+    if root:
+        os.seteuid(65534)
+    yield folder
+    if root:
+        os.seteuid(0)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_folder_is_a_wrong_request(read_only):
+    assert list(read_only.iterdir()) == []
+    with pytest.raises(RequestError, match=r"written to .*\(Permission denied\)"):
+        Store(read_only, "one").check_writable()
