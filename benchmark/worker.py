@@ -130,12 +130,17 @@ def train(sweep: Sweep, packed: bytes, processes: dict[str, int]) -> Answer:
 
 
 def _begin(sweep: Sweep) -> str | None:
-    """Note that this worker begins with its task; return which one began before, if any did."""
-    from distributed import get_client, get_worker
+    """Note that this worker begins with its task; return which one began before, if any did.
 
-    place, client = [sweep.begun, get_worker().get_current_task()], get_client()
-    before: str | None = client.get_metadata(place, None)
-    client.set_metadata(place, _address())
+    The scheduler is asked directly: a client of the worker's own complains when that ends.
+    """
+    from distributed import get_worker
+    from distributed.utils import sync
+
+    worker = get_worker()
+    place, asked = [sweep.begun, worker.get_current_task()], worker.scheduler
+    before: str | None = sync(worker.loop, asked.get_metadata, keys=place, default=None)
+    sync(worker.loop, asked.set_metadata, keys=place, value=_address())
     return before
 
 
