@@ -23,6 +23,7 @@ from credbench.tabulating import make_table, presented
 from credbench.wording import count
 
 
+@one_voice()
 def run_experiment(
     file: Path | None,
     options: Mapping[str, str],
@@ -34,22 +35,6 @@ def run_experiment(
     margin: float | None = None,
 ) -> int:
     """Plan, run what is missing, print the table; return the exit code."""
-    with one_voice():
-        return _run_experiment(
-            file, options, plugins, retry_failed, timing, dry_run, format, margin
-        )
-
-
-def _run_experiment(
-    file: Path | None,
-    options: Mapping[str, str],
-    plugins: Sequence[Path],
-    retry_failed: bool,
-    timing: bool,
-    dry_run: bool,
-    format: str,
-    margin: float | None,
-) -> int:
     check_format(format)
     asked = configure(file, options)
     paths = tuple(plugins) or plugins_of(asked)

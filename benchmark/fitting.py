@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from operator import index
-from typing import TYPE_CHECKING, SupportsIndex
+from numbers import Integral
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from credbench.blocks import Block, Shape
@@ -17,8 +17,9 @@ _EXACT = (*_VECTORS, "credbench.convolution")
 
 def is_shape(value: object) -> bool:
     """Return whether a value is a tuple of whole numbers above 0."""
+    # A plain int is told first: every network that is built asks this of every array.
     return isinstance(value, tuple) and all(
-        isinstance(n, SupportsIndex) and index(n) > 0 for n in value
+        (type(n) is int or isinstance(n, Integral)) and int(n) > 0 for n in value
     )
 
 
